@@ -1,0 +1,48 @@
+"""Identities: which string is which, and how new ones are made.
+
+ULIDs where order of making matters (keyset paging reads them newest first). An execution's id is made from its schedule
+and planned time, so that a schedule fires once however many times it is tried. This file knows no clock but the one
+passed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import NewType
+
+from ulid import ULID
+
+OrganizationId = NewType("OrganizationId", str)
+EnvironmentId = NewType("EnvironmentId", str)
+MoleculeId = NewType("MoleculeId", str)
+AtomId = NewType("AtomId", str)
+ProcessName = NewType("ProcessName", str)
+StepId = NewType("StepId", str)
+ConnectionName = NewType("ConnectionName", str)
+ExecutionId = NewType("ExecutionId", str)
+DeploymentId = NewType("DeploymentId", str)
+DeadLetterId = NewType("DeadLetterId", str)
+CommandId = NewType("CommandId", str)
+BlobDigest = NewType("BlobDigest", str)  # "sha256:<64 hex>"
+TraceId = NewType("TraceId", str)  # 32 hex digits
+SpanId = NewType("SpanId", str)  # 16 hex digits
+
+
+def new_id(now: datetime) -> str:
+    """A fresh ULID stamped `now` (aware): 26 characters, sortable by time, 80 random bits."""
+    return str(ULID.from_datetime(now))
+
+
+def derived_id(at: datetime, *parts: str) -> str:
+    """A ULID that the same `at` (aware) and parts always give: time from `at`, the other 80 bits from their SHA-256."""
+    digest = hashlib.sha256("\x1f".join((at.isoformat(), *parts)).encode()).digest()
+    milliseconds = int(at.timestamp() * 1000)
+    return str(ULID(milliseconds.to_bytes(6, "big") + digest[:10]))
+
+
+def scheduled_execution_id(
+    environment: EnvironmentId, process: ProcessName, schedule: str, planned_at: datetime
+) -> ExecutionId:
+    """The one id of the execution that `schedule` plans for `planned_at` (aware)."""
+    return ExecutionId(derived_id(planned_at, environment, process, schedule))

@@ -1,0 +1,207 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PHASE_UNSPECIFIED: _ClassVar[Phase]
+    PHASE_VERIFIED: _ClassVar[Phase]
+    PHASE_STAGED: _ClassVar[Phase]
+    PHASE_ACTIVE: _ClassVar[Phase]
+    PHASE_ROLLED_BACK: _ClassVar[Phase]
+    PHASE_REFUSED: _ClassVar[Phase]
+
+class ExecutionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXECUTION_STATE_UNSPECIFIED: _ClassVar[ExecutionState]
+    EXECUTION_STATE_PENDING: _ClassVar[ExecutionState]
+    EXECUTION_STATE_RUNNING: _ClassVar[ExecutionState]
+    EXECUTION_STATE_SUCCEEDED: _ClassVar[ExecutionState]
+    EXECUTION_STATE_PARTIAL: _ClassVar[ExecutionState]
+    EXECUTION_STATE_FAILED: _ClassVar[ExecutionState]
+    EXECUTION_STATE_CANCELLED: _ClassVar[ExecutionState]
+PHASE_UNSPECIFIED: Phase
+PHASE_VERIFIED: Phase
+PHASE_STAGED: Phase
+PHASE_ACTIVE: Phase
+PHASE_ROLLED_BACK: Phase
+PHASE_REFUSED: Phase
+EXECUTION_STATE_UNSPECIFIED: ExecutionState
+EXECUTION_STATE_PENDING: ExecutionState
+EXECUTION_STATE_RUNNING: ExecutionState
+EXECUTION_STATE_SUCCEEDED: ExecutionState
+EXECUTION_STATE_PARTIAL: ExecutionState
+EXECUTION_STATE_FAILED: ExecutionState
+EXECUTION_STATE_CANCELLED: ExecutionState
+
+class Status(_message.Message):
+    __slots__ = ("code", "message", "where", "next")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    where: str
+    next: str
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., where: _Optional[str] = ..., next: _Optional[str] = ...) -> None: ...
+
+class AtomDescription(_message.Message):
+    __slots__ = ("version", "platform", "labels", "host")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    platform: str
+    labels: _containers.ScalarMap[str, str]
+    host: str
+    def __init__(self, version: _Optional[str] = ..., platform: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., host: _Optional[str] = ...) -> None: ...
+
+class ObservedState(_message.Message):
+    __slots__ = ("environment_id", "molecule_id", "release_epoch", "generation", "manifest_digest")
+    ENVIRONMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    MOLECULE_ID_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    environment_id: str
+    molecule_id: str
+    release_epoch: int
+    generation: int
+    manifest_digest: str
+    def __init__(self, environment_id: _Optional[str] = ..., molecule_id: _Optional[str] = ..., release_epoch: _Optional[int] = ..., generation: _Optional[int] = ..., manifest_digest: _Optional[str] = ...) -> None: ...
+
+class Counts(_message.Message):
+    __slots__ = ("read", "written", "filtered", "returned", "dead_lettered", "masked", "batches")
+    READ_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
+    MASKED_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    read: int
+    written: int
+    filtered: int
+    returned: int
+    dead_lettered: int
+    masked: int
+    batches: int
+    def __init__(self, read: _Optional[int] = ..., written: _Optional[int] = ..., filtered: _Optional[int] = ..., returned: _Optional[int] = ..., dead_lettered: _Optional[int] = ..., masked: _Optional[int] = ..., batches: _Optional[int] = ...) -> None: ...
+
+class Execution(_message.Message):
+    __slots__ = ("execution_id", "environment_id", "molecule_id", "atom_id", "process", "process_version", "trigger", "planned_at", "started_at", "finished_at", "state", "counts", "attempt", "trace_id", "failure", "manifest_digest", "retry_of", "steps")
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    MOLECULE_ID_FIELD_NUMBER: _ClassVar[int]
+    ATOM_ID_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TRIGGER_FIELD_NUMBER: _ClassVar[int]
+    PLANNED_AT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RETRY_OF_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    environment_id: str
+    molecule_id: str
+    atom_id: str
+    process: str
+    process_version: int
+    trigger: str
+    planned_at: _timestamp_pb2.Timestamp
+    started_at: _timestamp_pb2.Timestamp
+    finished_at: _timestamp_pb2.Timestamp
+    state: ExecutionState
+    counts: Counts
+    attempt: int
+    trace_id: str
+    failure: Status
+    manifest_digest: str
+    retry_of: str
+    steps: _containers.RepeatedCompositeFieldContainer[StepCounts]
+    def __init__(self, execution_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., molecule_id: _Optional[str] = ..., atom_id: _Optional[str] = ..., process: _Optional[str] = ..., process_version: _Optional[int] = ..., trigger: _Optional[str] = ..., planned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[ExecutionState, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., attempt: _Optional[int] = ..., trace_id: _Optional[str] = ..., failure: _Optional[_Union[Status, _Mapping]] = ..., manifest_digest: _Optional[str] = ..., retry_of: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepCounts, _Mapping]]] = ...) -> None: ...
+
+class StepCounts(_message.Message):
+    __slots__ = ("step", "verb", "documents_in", "documents_out", "documents_failed", "seconds")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    VERB_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_IN_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_OUT_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FAILED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    verb: str
+    documents_in: int
+    documents_out: int
+    documents_failed: int
+    seconds: float
+    def __init__(self, step: _Optional[str] = ..., verb: _Optional[str] = ..., documents_in: _Optional[int] = ..., documents_out: _Optional[int] = ..., documents_failed: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("dead_letter_id", "environment_id", "atom_id", "execution_id", "process", "queue", "step", "document", "code", "reason", "field", "keys", "created_at", "expires_at", "attempts", "state", "trace_id")
+    class KeysEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ATOM_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    dead_letter_id: str
+    environment_id: str
+    atom_id: str
+    execution_id: str
+    process: str
+    queue: str
+    step: str
+    document: int
+    code: str
+    reason: str
+    field: str
+    keys: _containers.ScalarMap[str, str]
+    created_at: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
+    attempts: int
+    state: str
+    trace_id: str
+    def __init__(self, dead_letter_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., atom_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., process: _Optional[str] = ..., queue: _Optional[str] = ..., step: _Optional[str] = ..., document: _Optional[int] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., keys: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., state: _Optional[str] = ..., trace_id: _Optional[str] = ...) -> None: ...

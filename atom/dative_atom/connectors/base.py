@@ -1,0 +1,262 @@
+"""What a connector's author writes: a `Connector` that opens `Reader`s and `Writer`s, and nothing else.
+
+Retries, rate limits, deadlines, redaction, spans and metrics are written once, in `connection.py`, around these. The
+engine knows only this file. Readers and writers are synchronous: they run in threads of a worker process, one thread
+each. This file imports no library of any system.
+
+The order on any batch is the house's law (Invariants 1 and 8):
+
+    writer.write(batch, ticket)      effects, or for a transactional target effects inside its open transaction
+    journal.prepare(…)               outcomes on disk, not yet valid      (transactional targets only)
+    writer.commit(ticket)            the target's own commit, together with the mark of this batch
+    journal.settle(…)                position, counts, dead letters, tracking become valid
+    reader.acknowledge(position)     the source is told last
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+import pyarrow as pa
+from dative.clock import Clock
+from dative.ids import ConnectionName, ExecutionId, StepId
+
+Position = Mapping[str, Any]
+"""Where a source stands: a JSON object of at most 4 kB when written canonically; only its connector reads it."""
+
+POSITION_BYTES_MAX = 4096
+
+
+class CallLog(Protocol):
+    """Where a connector says what it called; the engine makes a span of it under the running step."""
+
+    def traceparent(self) -> str:
+        """W3C header value for the call that is about to be made; a new span id each time it is asked."""
+        ...
+
+    def called(
+        self,
+        name: str,
+        *,
+        traceparent: str,
+        start_ns: int,
+        end_ns: int,
+        attributes: Mapping[str, str | int | float | bool],
+        error: str = "",
+    ) -> None:
+        """One finished call. name: "GET /services/data/…/query" with no literal in it; times: time.time_ns().
+
+        attributes: OpenTelemetry's names (http.response.status_code, db.operation.name, server.address, …), never a
+        body, a header's value, a query's literal or a document's value. error: error.type, empty when it went well.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ConnectionConfig:
+    """One connection as the environment binds it, secrets already resolved by the agent.
+
+    secrets: setting name -> value. Held in memory only; `repr` leaves it out.
+    """
+
+    name: ConnectionName
+    connector: str
+    settings: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What one execution lends to its readers and writers.
+
+    binds: :lastRunDate, :lastSuccessDate, :watermark (aware datetimes) and :param… (str); what `where` may name.
+    seen: the source's ledger of the overlap window, see `Ledger`.
+    cancelled: set when the execution must stop; long waits wait on it, long loops look at it.
+    """
+
+    execution_id: ExecutionId
+    clock: Clock
+    calls: CallLog
+    cancelled: threading.Event
+    binds: Mapping[str, datetime | str]
+    ledger: Ledger
+    fencing_token: int = 0  # of a molecule's assignment; 0 where one atom works alone
+
+
+class Ledger(Protocol):
+    """What a source has already delivered in its overlap window: key -> version, kept beside the position.
+
+    Additions become valid when the batch that carries them settles, together with its position.
+    """
+
+    def known(self, keys: pa.Array) -> pa.Array:
+        """For each key (string) the version last delivered and settled or under way, null when there is none."""
+        ...
+
+    def add(self, keys: pa.Array, versions: pa.Array) -> None:
+        """These keys (string) are delivered with these versions (string) in the batch that is being read."""
+        ...
+
+    def forget_before(self, version: str) -> None:
+        """Versions that sort before this one can not come again: the window has moved past them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Read:
+    """Some documents and where the source stands after them.
+
+    batch: columns = the reader's profile, 0..rows_max rows. position: just after its last row.
+    An empty batch moves the position only (a window that held nothing).
+    """
+
+    batch: pa.RecordBatch
+    position: Position
+
+
+class Reader(Protocol):
+    """One source operation of one execution."""
+
+    @property
+    def profile(self) -> pa.Schema:
+        """The columns of every batch, known before the first row. Field metadata b"dative.type" may refine a type."""
+        ...
+
+    def read(self, after: Position | None, rows_max: int) -> Iterator[Read]:
+        """Read everything there is now, in batches.
+
+        after: where the last settled batch ended; None reads from the beginning. rows_max: 1..100_000.
+        Yields reads in order; ends when the source has nothing more for now. Repeats are allowed after a resume, skips
+        never. Raises RetryLater (the wrapper retries the call, not the whole read), StopRun, RejectDocument never.
+        """
+        ...
+
+    def acknowledge(self, position: Position) -> None:
+        """Everything up to here has settled: tell the source, if it wants to know. Called in order, may be repeated."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was taken. May be called at any time, twice too."""
+        ...
+
+
+class Outcome(StrEnum):
+    """What became of one document at a target."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"  # the target already had it so
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"  # sent, no answer: probed, never blindly repeated (Invariant 8)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """One row per row of the batch that was written, in its order.
+
+    results: columns outcome (string, of `Outcome`), code (string, null unless rejected or unknown), reason (string, no
+    values in it), and result.* columns of the operation (result.id …).
+    """
+
+    results: pa.RecordBatch
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Which batch of which execution is written, as the target's mark says it.
+
+    stream: "<environment id>/<process>/<step>", one mark each in a transactional target.
+    """
+
+    stream: str
+    execution_id: ExecutionId
+    batch: int  # from 0, +1 a batch, never reused within an execution, also after a resume
+    position: Position
+    fencing_token: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a transactional target says it committed last for a stream."""
+
+    execution_id: ExecutionId
+    batch: int
+    fencing_token: int
+
+
+class Writer(Protocol):
+    """One target operation of one execution."""
+
+    @property
+    def transactional(self) -> bool:
+        """True: effects become visible in `commit`, together with the mark."""
+        ...
+
+    @property
+    def result_fields(self) -> pa.Schema:
+        """The result.* columns of Outcomes, known before the first row."""
+        ...
+
+    def write(self, documents: pa.RecordBatch, ticket: Ticket) -> Outcomes:
+        """Write these documents (payload columns only). A bad one is an outcome, never an exception.
+
+        Raises RetryLater when nothing of the batch was applied and it may be tried again, StopRun when it can not.
+        """
+        ...
+
+    def commit(self, ticket: Ticket) -> None:
+        """Make the written batch durable with its mark. Raises UnknownOutcome when the answer was lost."""
+        ...
+
+    def rollback(self) -> None:
+        """Forget what was written and not committed. Never raises."""
+        ...
+
+    def committed(self, stream: str) -> Mark | None:
+        """What the target itself says: asked at a resume and after a lost answer, on a fresh connection."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a process: source or target, its checked options and the step it belongs to."""
+
+    step: StepId
+    connector: str
+    operation: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One line of `connection test`."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class Connector(Protocol):
+    """A system: made once per connection and execution, opened per operation."""
+
+    def __init__(self, connection: ConnectionConfig) -> None:
+        """Check the settings whole; raise ConfigError before anything is opened."""
+        ...
+
+    def reader(self, operation: Operation, context: RunContext) -> Reader: ...
+
+    def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:
+        """documents: the payload columns every written batch will have."""
+        ...
+
+    def check(self, clock: Clock) -> Iterator[Checked]:
+        """Reach the system step by step (dns, tls, login, read), reading only; stops at the first that fails."""
+        ...
+
+    def close(self) -> None: ...

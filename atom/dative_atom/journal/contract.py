@@ -1,0 +1,273 @@
+"""The journal: what an atom must still know after it was killed.
+
+Executions and their attempts, positions, the batch that is being settled, dead letters, cross-references written at run
+time, the ledger of overlap windows, and the outbox of records for the controller. One contract, several stores
+(`sqlite.py`); all of them pass `tests/journal`. The journal imports neither pyarrow nor duckdb, because the agent reads
+it too. Every method is one transaction: a crash at any byte leaves the old state or the new one (Invariant 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from dative.ids import DeadLetterId, ExecutionId, ProcessName, StepId
+
+
+class ExecutionState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self not in (ExecutionState.PENDING, ExecutionState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Documents of an execution. Invariant 2, at its end: read = written + filtered + returned + dead_lettered."""
+
+    read: int = 0
+    written: int = 0
+    filtered: int = 0
+    returned: int = 0
+    dead_lettered: int = 0
+    masked: int = 0
+    batches: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    @property
+    def unexplained(self) -> int:
+        return self.read - self.written - self.filtered - self.returned - self.dead_lettered
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution as the journal knows it.
+
+    stream: "<environment id>/<process>", the key of its position. manifest_digest: it finishes on this version.
+    attempt: 1, +1 each time it is begun again. retry_of: the dead letters whose documents are its source.
+    """
+
+    execution_id: ExecutionId
+    process: ProcessName
+    process_version: int
+    stream: str
+    trigger: str
+    planned_at: datetime
+    manifest_digest: str
+    traceparent: str = ""
+    keep_trace: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    retry_of: Sequence[DeadLetterId] = ()
+    state: ExecutionState = ExecutionState.PENDING
+    attempt: int = 0
+    counts: Counts = Counts()
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    failure: Mapping[str, str] | None = None  # code, message, where, next
+    command_id: str = ""
+
+
+@dataclass(frozen=True)
+class ParkedDocument:
+    """A document on its way to a dead-letter queue.
+
+    payload: the document as the source gave it, field -> JSON value (decimals, dates and times as text, bytes base64).
+    classified: fields of it that are PHI or PII; shown masked, kept sealed. keys: tracked, unclassified values.
+    origin: the dead letter it was retried from, so that a retried document keeps its identity.
+    """
+
+    document: int
+    queue: str
+    step: StepId
+    code: str
+    reason: str
+    field: str
+    payload: Mapping[str, Any]
+    classified: Sequence[str]
+    keys: Mapping[str, str]
+    keep_s: float
+    origin: DeadLetterId | None = None
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A parked document as it is kept. state: "waiting" | "retrying" | "resolved" | "discarded"."""
+
+    dead_letter_id: DeadLetterId
+    execution_id: ExecutionId
+    process: ProcessName
+    created_at: datetime
+    expires_at: datetime
+    attempts: int
+    state: str
+    parked: ParkedDocument
+    trace_id: str = ""
+
+
+@dataclass(frozen=True)
+class LinkRows:
+    """Rows for one cross-reference table. columns: column -> values, all of one length, text, none of them null."""
+
+    table: str
+    columns: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Everything that becomes valid when one batch has come to rest.
+
+    position: canonical JSON, or None where this batch moves none (a retry of dead letters).
+    documents_end: the next unused document number. resolved: dead letters whose documents were written now.
+    tracked: serialized dative.v1.TrackedDocuments messages. seen: the ledger's additions, key -> version, and the
+    version before which it forgets.
+    """
+
+    execution_id: ExecutionId
+    stream: str
+    batch: int
+    position: bytes | None
+    documents_end: int
+    counts: Counts
+    dead_letters: Sequence[ParkedDocument] = ()
+    resolved: Sequence[DeadLetterId] = ()
+    links: Sequence[LinkRows] = ()
+    tracked: bytes | None = None
+    seen: Sequence[tuple[str, str]] = ()
+    forget_before: str | None = None
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where an execution goes on. batch: the next batch number; document: the next document number."""
+
+    position: bytes | None
+    batch: int
+    document: int
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class OutboxRecord:
+    """One record for the controller: sequence rises without holes within a spool epoch; body: dative.v1.Record."""
+
+    sequence: int
+    kind: str  # the oneof's name: "execution", "spans", …
+    body: bytes
+
+
+class Journal(Protocol):
+    """See the module. Methods may be called from any thread of several processes at once."""
+
+    # executions
+    def plan(self, execution: Execution) -> bool:
+        """Write down a new execution, PENDING. False: its id is known already (a schedule fires once)."""
+        ...
+
+    def begin(self, execution_id: ExecutionId, at: datetime) -> Execution:
+        """RUNNING, attempt + 1."""
+        ...
+
+    def finish(
+        self, execution_id: ExecutionId, state: ExecutionState, at: datetime, failure: Mapping[str, str] | None
+    ) -> Execution:
+        """Its end. Counts are those of its settled batches. Final states never change again."""
+        ...
+
+    def execution(self, execution_id: ExecutionId) -> Execution | None: ...
+
+    def unfinished(self) -> list[Execution]:
+        """PENDING and RUNNING ones, oldest first: what an agent that starts must run or resume."""
+        ...
+
+    def last_times(self, stream: str) -> tuple[datetime | None, datetime | None]:
+        """Start of the last finished execution of the stream, and of the last that succeeded or was partial.
+
+        For :lastRunDate and :lastSuccessDate. Retries of dead letters do not count.
+        """
+        ...
+
+    # settling
+    def resume(self, execution_id: ExecutionId) -> Resume:
+        """Where it stands. The first attempt starts from the stream's position, batch 0 and document 0."""
+        ...
+
+    def prepare(self, settlement: Settlement) -> None:
+        """On disk, not valid yet. Replaces a former preparation of the same execution."""
+        ...
+
+    def prepared(self, execution_id: ExecutionId) -> Settlement | None: ...
+
+    def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
+        """Make a settlement valid: the one given, or the prepared one of `execution_id`. Returns its counts.
+
+        Settling the same (execution, batch) twice changes nothing the second time.
+        """
+        ...
+
+    def discard(self, execution_id: ExecutionId) -> None:
+        """The target did not commit: forget the preparation."""
+        ...
+
+    def position(self, stream: str) -> bytes | None: ...
+
+    def ledger(self, stream: str, keys: Iterable[str]) -> dict[str, str]:
+        """The versions last settled of those keys."""
+        ...
+
+    # cross-references written at run time
+    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]: ...
+
+    def xref_rows(self, table: str) -> int: ...
+
+    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]: ...
+
+    def xref_load(self, table: str, rows: LinkRows, *, unique: Sequence[str]) -> int:
+        """Seed or replace rows; the first of `unique` names the identity. Raises on a value that must be unique."""
+        ...
+
+    # dead letters
+    def dead_letters(
+        self, *, state: str | None = "waiting", queue: str | None = None, limit: int = 100
+    ) -> list[DeadLetter]: ...
+
+    def dead_letter(self, dead_letter_id: DeadLetterId) -> DeadLetter | None: ...
+
+    def repair(self, dead_letter_id: DeadLetterId, fields: Mapping[str, Any]) -> DeadLetter:
+        """Replace fields of a waiting dead letter's payload."""
+        ...
+
+    def retry(self, dead_letter_ids: Sequence[DeadLetterId], execution: Execution) -> None:
+        """Plan `execution` over these; all become "retrying". Only waiting ones can be."""
+        ...
+
+    # outbox
+    def spool_epoch(self) -> str: ...
+
+    def report(self, kind: str, body: bytes) -> None:
+        """One more record for the controller. At the spool's bound, spans of successes go first, results never."""
+        ...
+
+    def outbox(self, after: int, *, rows_max: int = 500, bytes_max: int = 900_000) -> list[OutboxRecord]: ...
+
+    def acknowledge(self, sequence: int) -> None:
+        """The controller has everything up to here. Kept for the backup horizon all the same."""
+        ...
+
+    def acknowledged(self) -> int: ...
+
+    def spooled(self) -> tuple[int, int]:
+        """(records, bytes) not yet acknowledged."""
+        ...
+
+    def close(self) -> None: ...

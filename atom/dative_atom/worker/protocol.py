@@ -1,0 +1,112 @@
+"""What an agent and its worker processes say to each other: msgpack messages over a socket pair, length first.
+
+The agent starts `python -m dative_atom.worker --fd N` and keeps it warm; the worker says Ready and then runs one
+execution at a time. Secrets travel here and nowhere else (no argument, no environment). This file imports neither
+engine nor agent, because both sides do.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+FRAME_BYTES_MAX = 16 * 1024 * 1024
+"""A longer frame is a defect of the other side: the connection is closed and the worker replaced."""
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """A connection as the environment binds it, secrets resolved."""
+
+    name: str
+    connector: str
+    settings: dict[str, str]
+    secrets: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Binding(name={self.name!r}, connector={self.connector!r})"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one execution may use. memory_bytes bounds the worker's address space growth, not only DuckDB's own pool."""
+
+    memory_bytes: int = 2 * 1024**3
+    batch_rows: int = 65_536
+    threads: int = 1
+
+
+class RunExecution(msgspec.Struct, frozen=True, tag="run"):
+    """Run this planned execution to its end. Paths are of verified files on the atom's own disk.
+
+    artifacts: artifact name -> path. process: the artifact with the process' canonical JSON.
+    resource: OpenTelemetry resource attributes (service.instance.id, dative.atom.id, …).
+    traceparent: of the caller, empty for a new root. overrides: parameter -> value.
+    """
+
+    execution_id: str
+    process: str
+    artifacts: dict[str, str]
+    bindings: list[Binding]
+    environment_id: str
+    environment: str
+    journal: str
+    traceparent: str = ""
+    keep_trace: bool = False
+    parameters: dict[str, str] = {}
+    limits: Limits = Limits()
+    resource: dict[str, str] = {}
+    fencing_token: int = 0
+    molecule_id: str = "default"
+    atom_id: str = ""
+
+
+class CancelExecution(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop at the next batch; what is settled stays settled. After 10 s the agent kills the worker."""
+
+    execution_id: str
+
+
+class CheckConnection(msgspec.Struct, frozen=True, tag="check"):
+    """Reach a system step by step, reading only."""
+
+    request_id: str
+    binding: Binding
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
+    """Finish what runs, then exit."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    pid: int
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """After each settled batch, at most ten a second. counts: field -> number, as journal.Counts."""
+
+    execution_id: str
+    counts: dict[str, int]
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The execution is over and the journal says so. failure: code, message, where, next."""
+
+    execution_id: str
+    state: str
+    counts: dict[str, int]
+    failure: dict[str, str] | None = None
+
+
+class Checks(msgspec.Struct, frozen=True, tag="checks"):
+    request_id: str
+    checks: list[tuple[str, bool, str]]
+
+
+ToWorker = RunExecution | CancelExecution | CheckConnection | Shutdown
+FromWorker = Ready | Progress | Finished | Checks
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def frame(message: ToWorker | FromWorker) -> bytes:
+    """The message as it goes over the socket: 4 bytes length, big endian, then msgpack."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(4, "big") + body

@@ -76,6 +76,7 @@ class Execution:
     finished_at: datetime | None = None
     failure: Mapping[str, str] | None = None  # code, message, where, next
     command_id: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,15 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class LinkRows:
-    """Rows for one cross-reference table. columns: column -> values, all of one length, text, none of them null."""
+    """Rows for one cross-reference table. columns: column -> values, all of one length, text, none of them null.
+
+    unique: the columns whose values stand once in the table; empty means all of them (unique both ways). A row that
+    meets an older one in a unique column takes its place, and an event says so.
+    """
 
     table: str
     columns: Mapping[str, Sequence[str]]
+    unique: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -174,8 +180,8 @@ class Journal(Protocol):
         """Write down a new execution, PENDING. False: its id is known already (a schedule fires once)."""
         ...
 
-    def begin(self, execution_id: ExecutionId, at: datetime) -> Execution:
-        """RUNNING, attempt + 1."""
+    def begin(self, execution_id: ExecutionId, at: datetime, trace_id: str = "") -> Execution:
+        """RUNNING, attempt + 1; `started_at` stays that of the first attempt. trace_id: of this attempt, 32 hex."""
         ...
 
     def finish(
@@ -191,9 +197,10 @@ class Journal(Protocol):
         ...
 
     def last_times(self, stream: str) -> tuple[datetime | None, datetime | None]:
-        """Start of the last finished execution of the stream, and of the last that succeeded or was partial.
+        """Start of the stream's last execution that read to its end, and of the last one without a dead letter.
 
-        For :lastRunDate and :lastSuccessDate. Retries of dead letters do not count.
+        For :lastRunDate and :lastSuccessDate. Failed and cancelled ones do not count, or what they had not read would
+        be skipped for ever; nor do retries of dead letters.
         """
         ...
 
@@ -232,8 +239,8 @@ class Journal(Protocol):
 
     def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]: ...
 
-    def xref_load(self, table: str, rows: LinkRows, *, unique: Sequence[str]) -> int:
-        """Seed or replace rows; the first of `unique` names the identity. Raises on a value that must be unique."""
+    def xref_load(self, rows: LinkRows) -> int:
+        """Seed or replace rows, as a settlement's links do; returns how many rows are new or changed."""
         ...
 
     # dead letters

@@ -1,8 +1,8 @@
 """What an execution records of itself while it runs: tuples, not spans.
 
 A span costs 12–19 µs to make and most are never kept, so an execution writes tuples and makes ids from random bits;
-`otlp.py` turns them into spans once, at the end, if `sampler.py` decides to keep the trace. Spans are per execution, per
-batch and step, and per call of a system: never per document. This file knows no exporter and no engine.
+`otlp.py` turns them into spans once, at the end, if `sampler.py` decides to keep the trace. Spans are per execution,
+per batch and step, and per call of a system: never per document. This file knows no exporter and no engine.
 """
 
 from __future__ import annotations

@@ -1,0 +1,127 @@
+"""Executions in the journal: planned, begun, finished, and the stream each of them moves."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from dative.errors import StopRun
+from dative.errors import journal as codes
+from dative.ids import ExecutionId
+
+from dative_atom.journal.contract import Counts, Execution, ExecutionState
+from dative_atom.journal.outbox import Outbox
+
+_COLUMNS = "planned, state, attempt, started_at, finished_at, trace_id, counts, failure"
+_encode = msgspec.json.Encoder().encode
+_planned = msgspec.json.Decoder(Execution).decode
+_counts = msgspec.json.Decoder(Counts).decode
+_failure = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None
+
+
+def _execution(row: tuple[Any, ...]) -> Execution:
+    planned, state, attempt, started_at, finished_at, trace_id, counts, failure = row
+    return replace(
+        _planned(planned),
+        state=ExecutionState(state),
+        attempt=attempt,
+        started_at=_time(started_at),
+        finished_at=_time(finished_at),
+        trace_id=trace_id,
+        counts=_counts(counts),
+        failure=_failure(failure) if failure else None,
+    )
+
+
+class Executions(Outbox):
+    """See the module; the contract's words stand in `contract.Journal`."""
+
+    def plan(self, execution: Execution) -> bool:
+        with self.transaction() as db:
+            return self.planned(db, execution)
+
+    def planned(self, db: sqlite3.Connection, execution: Execution) -> bool:
+        """As `plan`, inside the caller's transaction."""
+        cursor = db.execute(
+            "INSERT INTO execution (execution_id, stream, state, attempt, is_retry, counts, planned)"
+            " VALUES (?, ?, 'pending', 0, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                execution.execution_id,
+                execution.stream,
+                bool(execution.retry_of),
+                _encode(Counts()),
+                _encode(execution),
+            ),
+        )
+        return cursor.rowcount == 1
+
+    def begin(self, execution_id: ExecutionId, at: datetime, trace_id: str = "") -> Execution:
+        with self.transaction() as db:
+            found = self._must(db, execution_id)
+            if found.state.final:
+                raise StopRun(f"execution {execution_id} is {found.state.value}", code=codes.ALREADY_FINISHED)
+            db.execute(
+                "UPDATE execution SET state = 'running', attempt = attempt + 1, trace_id = ?,"
+                " started_at = coalesce(started_at, ?) WHERE execution_id = ?",
+                (trace_id, at.isoformat(), execution_id),
+            )
+            return self._must(db, execution_id)
+
+    def finish(
+        self, execution_id: ExecutionId, state: ExecutionState, at: datetime, failure: Mapping[str, str] | None
+    ) -> Execution:
+        with self.transaction() as db:
+            found = self._must(db, execution_id)
+            if found.state.final:
+                return found
+            db.execute(
+                "UPDATE execution SET state = ?, finished_at = ?, failure = ? WHERE execution_id = ?",
+                (state.value, at.isoformat(), _encode(dict(failure)) if failure else None, execution_id),
+            )
+            if state in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL) and not found.retry_of:
+                self._read_to_end(db, found, clean=state is ExecutionState.SUCCEEDED)
+            # Dead letters that this execution was to retry and did not settle wait again: none is lost.
+            db.execute(
+                "UPDATE dead_letter SET state = 'waiting', retrying = NULL WHERE retrying = ? AND state = 'retrying'",
+                (execution_id,),
+            )
+            return self._must(db, execution_id)
+
+    def _read_to_end(self, db: sqlite3.Connection, execution: Execution, *, clean: bool) -> None:
+        started = execution.started_at.isoformat() if execution.started_at else None
+        db.execute(
+            "INSERT INTO stream (stream, read_to_end_at, clean_at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " read_to_end_at = excluded.read_to_end_at, clean_at = coalesce(excluded.clean_at, clean_at)",
+            (execution.stream, started, started if clean else None),
+        )
+
+    def execution(self, execution_id: ExecutionId) -> Execution | None:
+        with self.reading() as db:
+            row = db.execute(f"SELECT {_COLUMNS} FROM execution WHERE execution_id = ?", (execution_id,)).fetchone()
+        return _execution(row) if row else None
+
+    def unfinished(self) -> list[Execution]:
+        with self.reading() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM execution WHERE state IN ('pending', 'running') ORDER BY execution_id"
+            ).fetchall()
+        return [_execution(row) for row in rows]
+
+    def last_times(self, stream: str) -> tuple[datetime | None, datetime | None]:
+        with self.reading() as db:
+            row = db.execute("SELECT read_to_end_at, clean_at FROM stream WHERE stream = ?", (stream,)).fetchone()
+        return (_time(row[0]), _time(row[1])) if row else (None, None)
+
+    def _must(self, db: sqlite3.Connection, execution_id: ExecutionId) -> Execution:
+        row = db.execute(f"SELECT {_COLUMNS} FROM execution WHERE execution_id = ?", (execution_id,)).fetchone()
+        if row is None:
+            raise StopRun(f"execution {execution_id} is not in the journal", code=codes.UNKNOWN_EXECUTION)
+        return _execution(row)

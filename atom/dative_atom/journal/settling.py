@@ -1,0 +1,128 @@
+"""Settling: the one transaction in which a batch comes to rest, and the preparation before a target's own commit."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+from dative.errors import StopRun
+from dative.errors import journal as codes
+from dative.ids import ExecutionId
+from dative.v1 import telemetry_pb2
+
+from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
+from dative_atom.journal.dead_letters import DeadLetters
+from dative_atom.journal.xref import CrossReferences
+
+_encode = msgspec.msgpack.Encoder().encode
+_settlement = msgspec.msgpack.Decoder(Settlement).decode
+_counts = msgspec.json.Decoder(Counts).decode
+POSITION_BYTES_MAX: Final = 4096
+
+
+class Settling(DeadLetters, CrossReferences):
+    """See the module; the contract's words stand in `contract.Journal`."""
+
+    def resume(self, execution_id: ExecutionId) -> Resume:
+        with self.reading() as db:
+            row = db.execute(
+                "SELECT s.position, e.next_batch, e.next_document, e.counts FROM execution e"
+                " LEFT JOIN stream s ON s.stream = e.stream WHERE e.execution_id = ?",
+                (execution_id,),
+            ).fetchone()
+        if row is None:
+            raise StopRun(f"execution {execution_id} is not in the journal", code=codes.UNKNOWN_EXECUTION)
+        return Resume(row[0], row[1], row[2], _counts(row[3]))
+
+    def prepare(self, settlement: Settlement) -> None:
+        body = self.seal(_encode(settlement), settlement.execution_id)
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO prepared VALUES (?, ?)", (settlement.execution_id, body))
+
+    def prepared(self, execution_id: ExecutionId) -> Settlement | None:
+        with self.reading() as db:
+            return self._prepared(db, execution_id)
+
+    def discard(self, execution_id: ExecutionId) -> None:
+        with self.transaction() as db:
+            db.execute("DELETE FROM prepared WHERE execution_id = ?", (execution_id,))
+
+    def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
+        with self.transaction() as db:
+            if settlement is None:
+                if execution_id is None:
+                    raise ValueError("settle needs a settlement or an execution id")
+                settlement = self._prepared(db, execution_id)
+                if settlement is None:
+                    return self._must(db, execution_id).counts
+            execution = self._must(db, settlement.execution_id)
+            if execution.state.final:
+                raise StopRun(
+                    f"execution {settlement.execution_id} is {execution.state.value}", code=codes.ALREADY_FINISHED
+                )
+            return self._settled(db, execution, settlement)
+
+    def _settled(self, db: sqlite3.Connection, execution: Execution, settlement: Settlement) -> Counts:
+        next_batch = db.execute(
+            "SELECT next_batch FROM execution WHERE execution_id = ?", (settlement.execution_id,)
+        ).fetchone()[0]
+        db.execute("DELETE FROM prepared WHERE execution_id = ?", (settlement.execution_id,))
+        if settlement.batch < next_batch:
+            return execution.counts
+        counts = replace(execution.counts + settlement.counts, batches=execution.counts.batches + 1)
+        db.execute(
+            "UPDATE execution SET counts = ?, next_batch = ?, next_document = ? WHERE execution_id = ?",
+            (msgspec.json.encode(counts), settlement.batch + 1, settlement.documents_end, settlement.execution_id),
+        )
+        self._move(db, settlement)
+        for parked in settlement.dead_letters:
+            self.park(db, execution, parked)
+        for dead_letter_id in settlement.resolved:
+            self.resolve(db, execution, dead_letter_id)
+        for links in settlement.links:
+            self.linked(db, links)
+        if settlement.tracked is not None:
+            tracked = telemetry_pb2.TrackedDocuments.FromString(settlement.tracked)
+            record = telemetry_pb2.Record(tracked_documents=tracked)
+            self.reported(db, "tracked_documents", record.SerializeToString())
+        return counts
+
+    def _move(self, db: sqlite3.Connection, settlement: Settlement) -> None:
+        # Invariant 1: the position becomes valid in the transaction that explains every document read before it.
+        if settlement.position is not None:
+            if len(settlement.position) > POSITION_BYTES_MAX:
+                raise ValueError(f"position of {len(settlement.position)} bytes, at most {POSITION_BYTES_MAX}")
+            db.execute(
+                "INSERT INTO stream (stream, position) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET position = excluded.position",
+                (settlement.stream, settlement.position),
+            )
+        db.executemany(
+            "INSERT INTO ledger VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
+            ((settlement.stream, key, version) for key, version in settlement.seen),
+        )
+        if settlement.forget_before is not None:
+            db.execute(
+                "DELETE FROM ledger WHERE stream = ? AND version < ?", (settlement.stream, settlement.forget_before)
+            )
+
+    def _prepared(self, db: sqlite3.Connection, execution_id: ExecutionId) -> Settlement | None:
+        row = db.execute("SELECT body FROM prepared WHERE execution_id = ?", (execution_id,)).fetchone()
+        return _settlement(self.unseal(row[0], execution_id)) if row else None
+
+    def position(self, stream: str) -> bytes | None:
+        with self.reading() as db:
+            row = db.execute("SELECT position FROM stream WHERE stream = ?", (stream,)).fetchone()
+        return row[0] if row else None
+
+    def ledger(self, stream: str, keys: Iterable[str]) -> dict[str, str]:
+        with self.reading() as db:
+            rows = db.execute(
+                "SELECT key, version FROM ledger WHERE stream = ? AND key IN (SELECT value FROM json_each(?))",
+                (stream, json.dumps(list(keys))),
+            ).fetchall()
+        return dict(rows)

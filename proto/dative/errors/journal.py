@@ -1,0 +1,52 @@
+"""Codes of the journal: the atom's own memory on disk."""
+
+from dative.errors.base import Code
+
+DISK_FULL = Code(
+    "journal.disk_full",
+    "RESOURCE_EXHAUSTED",
+    "The atom's disk is full, so nothing can be settled; running executions stop at their last settled batch.",
+    "Free space on the volume of the atom's data directory; executions resume by themselves.",
+)
+BUSY = Code(
+    "journal.busy",
+    "UNAVAILABLE",
+    "Another process held the journal's write lock for longer than its bound.",
+    "Look for a slow disk or a stopped process with the journal open; the call is tried again.",
+)
+UNREADABLE = Code(
+    "journal.unreadable",
+    "DATA_LOSS",
+    "The journal is not the file this atom wrote: damaged, or of a newer version.",
+    "Restore the data directory from its backup, or start the version that wrote it.",
+)
+UNKNOWN_EXECUTION = Code(
+    "journal.unknown_execution",
+    "NOT_FOUND",
+    "No execution with that id was ever planned on this atom.",
+    "List what there is: dative execution list.",
+)
+ALREADY_FINISHED = Code(
+    "journal.already_finished",
+    "FAILED_PRECONDITION",
+    "The execution has ended; an ended execution never runs again.",
+    "Run the process again: dative process run NAME.",
+)
+UNKNOWN_DEAD_LETTER = Code(
+    "journal.unknown_dead_letter",
+    "NOT_FOUND",
+    "No dead letter with that id is on this atom.",
+    "List what waits: dative dlq list.",
+)
+DEAD_LETTER_BUSY = Code(
+    "journal.dead_letter_not_waiting",
+    "FAILED_PRECONDITION",
+    "Only a waiting dead letter can be repaired or retried; this one is being retried, resolved or discarded.",
+    "Look at its state: dative dlq show ID.",
+)
+XREF_INVALID = Code(
+    "journal.xref_invalid",
+    "INVALID_ARGUMENT",
+    "A cross-reference row has a missing column or columns of different lengths.",
+    "Give every row a value in every column.",
+)

@@ -1,0 +1,43 @@
+"""A journal in a temporary directory, on a clock that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from dative.clock import ManualClock
+from dative.ids import ExecutionId, ProcessName
+from dative_atom.journal.contract import Execution
+from dative_atom.journal.sqlite import SqliteJournal
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: ManualClock) -> Iterator[SqliteJournal]:
+    journal = SqliteJournal(tmp_path / "journal.db", clock)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def execution(journal: SqliteJournal) -> Execution:
+    """Planned and begun."""
+    planned = Execution(
+        execution_id=ExecutionId("01JX0000000000000000000001"),
+        process=ProcessName("sync"),
+        process_version=1,
+        stream="env/sync",
+        trigger="manual",
+        planned_at=NOW,
+        manifest_digest="sha256:00",
+    )
+    assert journal.plan(planned)
+    return journal.begin(planned.execution_id, NOW, "ab" * 16)

@@ -1,0 +1,1 @@
+"""The controller: holds environments and deployments, pushes signed bundles, keeps what atoms report."""

@@ -166,7 +166,13 @@ def test_last_run_names_the_last_execution_that_read_to_its_end(
         clock.advance(60)
         starts.append(clock.now())
         planned = Execution(
-            ExecutionId(f"01JX00000000000000000000{number:02}"), "sync", 1, "env/sync", "manual", clock.now(), ""  # type: ignore[arg-type]
+            ExecutionId(f"01JX00000000000000000000{number:02}"),
+            "sync",
+            1,
+            "env/sync",
+            "manual",
+            clock.now(),
+            "",  # type: ignore[arg-type]
         )
         journal.plan(planned)
         journal.begin(planned.execution_id, clock.now())

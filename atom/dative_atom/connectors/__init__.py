@@ -1,0 +1,1 @@
+"""What a connector author writes; the systems themselves get a folder each."""

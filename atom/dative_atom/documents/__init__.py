@@ -1,0 +1,1 @@
+"""Batches: documents as columns, with their lineage."""

@@ -1,0 +1,1 @@
+"""What an atom must still know after it was killed."""

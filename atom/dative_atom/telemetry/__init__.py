@@ -1,0 +1,1 @@
+"""What an execution records of itself, what of it is kept, and how it leaves the atom."""

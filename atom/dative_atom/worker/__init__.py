@@ -1,0 +1,1 @@
+"""The process beside the agent in which executions run."""

@@ -1,0 +1,1 @@
+"""Alembic migrations of the controller's store, run by `store.migrate` at every start."""

@@ -1,0 +1,252 @@
+"""What atoms report: executions, dead letters, tracked documents, events, and how far each spool is stored.
+
+Reports come at least once and out of order; each row knows whether what arrives is newer than what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dative.v1 import telemetry_pb2, types_pb2
+from sqlalchemy import Connection, Row, Table, and_, delete, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from dative_controller.store.database import insert
+from dative_controller.store.resolve import one
+from dative_controller.store.schema import dead_letter, event, execution, spool_position, tracked_batch
+
+DEAD_LETTER_STATES = ("waiting", "retrying", "resolved", "discarded")
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Who reports, from its certificate and the registry; overwrites what a record says of itself."""
+
+    atom_id: str
+    environment_id: str
+    molecule_id: str
+
+
+def committed(connection: Connection, atom_id: str, spool_epoch: str) -> int:
+    """Everything of that spool up to this sequence is stored; 0: nothing yet."""
+    return int(
+        connection.execute(
+            select(spool_position.c.committed_sequence).where(
+                spool_position.c.atom_id == atom_id, spool_position.c.spool_epoch == spool_epoch
+            )
+        ).scalar_one_or_none()
+        or 0
+    )
+
+
+def newest_spool(connection: Connection, atom_id: str) -> tuple[str, int]:
+    """(spool epoch, committed sequence) that the atom used last; ("", 0) when it never reported."""
+    row = connection.execute(
+        select(spool_position)
+        .where(spool_position.c.atom_id == atom_id)
+        .order_by(spool_position.c.updated_ms.desc())
+        .limit(1)
+    ).one_or_none()
+    return (row.spool_epoch, row.committed_sequence) if row else ("", 0)
+
+
+def advance(connection: Connection, atom_id: str, spool_epoch: str, sequence: int, now_ms: int) -> None:
+    values = {"committed_sequence": sequence, "updated_ms": now_ms}
+    connection.execute(
+        insert(connection, spool_position)
+        .values(atom_id=atom_id, spool_epoch=spool_epoch, **values)
+        .on_conflict_do_update(index_elements=["atom_id", "spool_epoch"], set_=values)
+    )
+
+
+def _newer(excluded: Any, table: Table, names: Sequence[str]) -> ColumnElement[bool]:
+    """(a, b, c) of what arrives >= (a, b, c) of what is stored, compared in that order, in any dialect."""
+    condition: ColumnElement[bool] = excluded[names[-1]] >= table.c[names[-1]]
+    for name in reversed(names[:-1]):
+        condition = or_(excluded[name] > table.c[name], and_(excluded[name] == table.c[name], condition))
+    return condition
+
+
+def put_execution(connection: Connection, reporter: Reporter, reported: types_pb2.Execution) -> None:
+    """Newest wins: by attempt, then by state, then by documents read. Another environment's row is never touched."""
+    body = types_pb2.Execution()
+    body.CopyFrom(reported)
+    body.atom_id, body.environment_id, body.molecule_id = (
+        reporter.atom_id,
+        reporter.environment_id,
+        reporter.molecule_id,
+    )
+    values = {
+        "environment_id": body.environment_id,
+        "atom_id": body.atom_id,
+        "process": body.process,
+        "state": body.state,
+        "attempt": body.attempt,
+        "documents_read": body.counts.read,
+        "started_ms": body.started_at.ToMilliseconds(),
+        "trace_id": body.trace_id,
+        "body": body.SerializeToString(),
+    }
+    statement = insert(connection, execution).values(execution_id=body.execution_id, **values)
+    newer = _newer(statement.excluded, execution, ("attempt", "state", "documents_read"))
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["execution_id"],
+            set_=values,
+            where=and_(execution.c.environment_id == body.environment_id, newer),
+        )
+    )
+
+
+def put_dead_letter(connection: Connection, reporter: Reporter, reported: types_pb2.DeadLetter) -> None:
+    """Newest wins: by attempts, then by state."""
+    body = types_pb2.DeadLetter()
+    body.CopyFrom(reported)
+    body.atom_id, body.environment_id = reporter.atom_id, reporter.environment_id
+    rank = DEAD_LETTER_STATES.index(body.state) if body.state in DEAD_LETTER_STATES else 0
+    values = {
+        "environment_id": body.environment_id,
+        "atom_id": body.atom_id,
+        "execution_id": body.execution_id,
+        "process": body.process,
+        "code": body.code,
+        "state": body.state,
+        "state_rank": rank,
+        "attempts": body.attempts,
+        "expires_ms": body.expires_at.ToMilliseconds(),
+        "body": body.SerializeToString(),
+    }
+    statement = insert(connection, dead_letter).values(dead_letter_id=body.dead_letter_id, **values)
+    newer = _newer(statement.excluded, dead_letter, ("attempts", "state_rank"))
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["dead_letter_id"],
+            set_=values,
+            where=and_(dead_letter.c.environment_id == body.environment_id, newer),
+        )
+    )
+
+
+def put_tracked(connection: Connection, reporter: Reporter, batch: telemetry_pb2.TrackedDocuments, now_ms: int) -> None:
+    values = {"rows": batch.rows, "received_ms": now_ms, "body": batch.arrow, "process": batch.process}
+    connection.execute(
+        insert(connection, tracked_batch)
+        .values(
+            execution_id=batch.execution_id,
+            batch=batch.batch,
+            atom_id=reporter.atom_id,
+            environment_id=reporter.environment_id,
+            **values,
+        )
+        .on_conflict_do_update(index_elements=["execution_id", "batch", "atom_id"], set_=values)
+    )
+
+
+def put_event(
+    connection: Connection, reporter: Reporter, *, spool_epoch: str, sequence: int, reported: telemetry_pb2.Event
+) -> None:
+    connection.execute(
+        insert(connection, event)
+        .values(
+            atom_id=reporter.atom_id,
+            spool_epoch=spool_epoch,
+            sequence=sequence,
+            kind=reported.kind,
+            occurred_ms=reported.occurred_at_ms,
+            body=reported.SerializeToString(),
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def execution_page(
+    connection: Connection,
+    *,
+    environments: Sequence[str] | None,
+    process: str,
+    states: Sequence[int],
+    since_ms: int,
+    before: str,
+    rows_max: int,
+) -> list[types_pb2.Execution]:
+    """Newest first, below the id `before` ("" from the newest). environments: None is all of them."""
+    query = select(execution.c.body).order_by(execution.c.execution_id.desc()).limit(rows_max)
+    if environments is not None:
+        query = query.where(execution.c.environment_id.in_(environments))
+    if process:
+        query = query.where(execution.c.process == process)
+    if states:
+        query = query.where(execution.c.state.in_(states))
+    if since_ms:
+        query = query.where(execution.c.started_ms >= since_ms)
+    if before:
+        query = query.where(execution.c.execution_id < before)
+    return [types_pb2.Execution.FromString(body) for body in connection.execute(query).scalars()]
+
+
+def find_execution(connection: Connection, wanted: str) -> Row[Any]:
+    """By id or unique prefix. Errors: control.not_found, control.ambiguous."""
+    return one(connection, execution, "execution", wanted, id_column="execution_id", name_column=None)
+
+
+def dead_letter_page(
+    connection: Connection,
+    *,
+    environments: Sequence[str] | None,
+    process: str = "",
+    code: str = "",
+    state: str = "waiting",
+    execution_id: str = "",
+    before: str = "",
+    rows_max: int = 50,
+) -> list[types_pb2.DeadLetter]:
+    """Newest first. state: "" is every one."""
+    query = select(dead_letter.c.body).order_by(dead_letter.c.dead_letter_id.desc()).limit(rows_max)
+    if environments is not None:
+        query = query.where(dead_letter.c.environment_id.in_(environments))
+    wanted = {"process": process, "code": code, "state": state, "execution_id": execution_id}
+    for name, value in wanted.items():
+        if value:
+            query = query.where(dead_letter.c[name] == value)
+    if before:
+        query = query.where(dead_letter.c.dead_letter_id < before)
+    return [types_pb2.DeadLetter.FromString(body) for body in connection.execute(query).scalars()]
+
+
+def find_dead_letter(connection: Connection, wanted: str) -> Row[Any]:
+    return one(connection, dead_letter, "dead letter", wanted, id_column="dead_letter_id", name_column=None)
+
+
+def tracked_page(
+    connection: Connection, *, environments: Sequence[str] | None, before: tuple[int, str, int] | None, rows_max: int
+) -> list[Row[Any]]:
+    """Tracked batches newest first, each joined with its execution's trace id. before: keyset of the last row seen."""
+    columns = tracked_batch.c
+    query = (
+        select(tracked_batch, execution.c.trace_id)
+        .outerjoin(execution, execution.c.execution_id == columns.execution_id)
+        .order_by(columns.received_ms.desc(), columns.execution_id.desc(), columns.batch.desc())
+        .limit(rows_max)
+    )
+    if environments is not None:
+        query = query.where(columns.environment_id.in_(environments))
+    if before is not None:
+        at, execution_id, batch = before
+        query = query.where(
+            or_(
+                columns.received_ms < at,
+                and_(columns.received_ms == at, columns.execution_id < execution_id),
+                and_(columns.received_ms == at, columns.execution_id == execution_id, columns.batch < batch),
+            )
+        )
+    return list(connection.execute(query))
+
+
+def forget(connection: Connection, *, documents_before_ms: int, executions_before_ms: int, now_ms: int) -> None:
+    """Retention. A dead letter is kept as long as its own queue says."""
+    connection.execute(delete(tracked_batch).where(tracked_batch.c.received_ms < documents_before_ms))
+    connection.execute(delete(event).where(event.c.occurred_ms < executions_before_ms))
+    connection.execute(delete(execution).where(execution.c.started_ms < executions_before_ms))
+    connection.execute(delete(dead_letter).where(dead_letter.c.expires_ms.between(1, now_ms)))

@@ -1,0 +1,1 @@
+"""What the controller says of itself: log lines, counters and its own spans."""

@@ -1,0 +1,105 @@
+"""Databases: settings of a connection and options of its operations (PostgreSQL and SQLite)."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from dative_atom.connectors.spec import ConnectorSpec, Duration, OperationSpec, Settings, describe
+
+
+class DatabaseSettings(Settings):
+    """One database and the role that works in it."""
+
+    url: str = describe(
+        "postgresql://user@host:5432/database (sslmode and other libpq parameters after ?) or sqlite:///absolute/path. "
+        "A password belongs into the secret of that name, not here.",
+        pattern=r"^(postgres(ql)?|sqlite)://",
+    )
+    connect_timeout: Duration = describe("Longest wait for a connection.", default="10s")
+    statement_timeout: Duration = describe("Longest run of one statement; the server cancels it then.", default="10m")
+    mark_schema: str = describe(
+        "Schema of the table dative_position, where batches are marked in their own transaction. Empty: the role's first.",
+        default="",
+    )
+
+
+class Incremental(Settings):
+    """Reads only rows that changed since the saved position."""
+
+    field: str = describe(
+        "Column that rises with every change (timestamp, date or integer); indexed together with key."
+    )
+    key: tuple[str, ...] = describe("Columns that tell rows of the same `field` apart: the primary key.", min_length=1)
+    overlap: Duration = describe(
+        "How far each read reaches back behind the last one (timestamps only): a transaction stamps its rows when it "
+        "starts and shows them when it commits. What was delivered already is not delivered again.",
+        default="0s",
+    )
+
+
+class QueryOptions(Settings):
+    """Reads rows: of a table, or of a query."""
+
+    sql: str = describe(
+        "A SELECT of your own; named binds (:lastRunDate, :parameter) are bound, never pasted.", default=""
+    )
+    table: str = describe("Table or view, as customer or sales.customer.", default="")
+    columns: tuple[str, ...] = describe("Columns of the table; empty reads all.", default=())
+    where: str = describe("SQL condition on the table; binds as in `sql`.", default="")
+    incremental: Incremental | None = describe("Read what changed only; without it everything is read.", default=None)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.sql) == bool(self.table):
+            raise ValueError("give either sql or table")
+        if self.sql and (self.columns or self.where):
+            raise ValueError("columns and where go with table; write them into sql")
+        return self
+
+
+class InsertOptions(Settings):
+    """Adds rows to a table."""
+
+    table: str = describe("Table, as customer or sales.customer.", min_length=1)
+    result_columns: tuple[str, ...] = describe(
+        "Columns of the written row to give back as result.<column>, as generated keys. Costs a query per batch.",
+        default=(),
+    )
+
+
+class UpsertOptions(InsertOptions):
+    """Adds rows or updates those that are there."""
+
+    key: tuple[str, ...] = describe("Columns of a unique constraint that tell whether the row is there.", min_length=1)
+    skip_unchanged: bool = describe(
+        "Leave rows alone that already hold the same values; they count as unchanged. Costs a join per batch.",
+        default=False,
+    )
+
+
+_EFFECT = "In one transaction with the batch's mark, so a batch is applied exactly once."
+
+SPEC = ConnectorSpec(
+    doc="PostgreSQL and SQLite: bulk reads and exactly-once batches of writes.",
+    settings=DatabaseSettings,
+    secrets={"password": "The role's password; leave it out where the server needs none."},
+    operations={
+        "query": OperationSpec("source", "Read a table, a view or a query, whole or what changed.", QueryOptions, True),
+        "insert": OperationSpec(
+            "target",
+            f"Add rows. {_EFFECT}",
+            InsertOptions,
+            False,
+            {"id": "The first result column, or the first column of the primary key, as text."},
+        ),
+        "upsert": OperationSpec(
+            "target",
+            f"Add rows, or update those with the same key. {_EFFECT}",
+            UpsertOptions,
+            True,
+            {"id": "The first result column, or the first key column, as text."},
+        ),
+    },
+)

@@ -1,0 +1,1 @@
+"""A simulated Salesforce org: OAuth, SOAP login, REST, SOQL, limits and scripted faults."""

@@ -1,0 +1,1 @@
+"""The controller's keys and tokens, and the command line's key store. Pure, but for key files."""

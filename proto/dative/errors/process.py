@@ -1,0 +1,92 @@
+"""Codes of the process language: what is wrong with a process file. Codes of its SQL are in `expression`."""
+
+from __future__ import annotations
+
+from dative.errors.base import Code
+
+_CHECK = "Correct the line that the finding names and run `dative process validate` again."
+
+
+def _code(name: str, means: str, next_step: str = _CHECK) -> Code:
+    return Code(f"process.{name}", "INVALID_ARGUMENT", means, next_step)
+
+
+# The text, before anything is understood.
+TOO_LARGE = _code(
+    "too_large", "The file is longer than a process may be; it was not read.", "Split the process in two."
+)
+ENCODING = _code("encoding", "The file is not UTF-8 text.", "Save the file as UTF-8 without a byte order mark.")
+SYNTAX = _code("syntax", "The file is not YAML 1.2.")
+TAB = _code("tab", "A tab stands where YAML wants spaces.", "Indent with spaces; most editors convert tabs on request.")
+ALIAS = _code(
+    "alias",
+    "Anchors, aliases and merge keys are not part of the process language: a few bytes of them can mean gigabytes.",
+    "Write the value out where it is used.",
+)
+TAG = _code(
+    "tag", "Explicit YAML tags are not part of the process language.", "Remove the tag; quote the value if needed."
+)
+DUPLICATE_KEY = _code("duplicate_key", "The same key stands twice in one mapping.", "Keep one of the two.")
+SEVERAL_DOCUMENTS = _code("several_documents", "A file holds one process.", "Put each document in a file of its own.")
+TOO_DEEP = _code(
+    "too_deep", "The file is nested deeper than a process may be.", "Flatten the steps, or split the process."
+)
+TOO_MANY_NODES = _code("too_many_nodes", "The file holds more values than a process may.", "Split the process in two.")
+EMPTY = _code("empty", "The file holds no process.", "Start from a process in `examples/`.")
+
+# The structure.
+WRONG_KIND = _code("wrong_kind", "apiVersion or kind is not one that this version reads.")
+UNKNOWN_KEY = _code("unknown_key", "A key is not part of the language here.")
+MISSING_KEY = _code("missing_key", "A key that is needed here is missing.")
+WRONG_VALUE = _code("wrong_value", "A value is not of the form that is needed here.")
+NO_VERB = _code("no_verb", "A step says what it does with exactly one verb, and this one has none.")
+SEVERAL_VERBS = _code(
+    "several_verbs", "A step does one thing, and this one has several verbs.", "Make each verb a step."
+)
+UNKNOWN_VERB = _code("unknown_verb", "No shape or operation has this name.")
+MISPLACED = _code(
+    "misplaced", "A key is known, but has no meaning at this verb.", "Move it to the step that it is about."
+)
+TOO_MANY_STEPS = _code("too_many_steps", "The process has more steps than one may.", "Split the process in two.")
+
+# The meaning.
+DUPLICATE_STEP = _code("duplicate_step", "Two steps have the same id.", "Give each step an id of its own.")
+BAD_CRON = _code("bad_cron", "The schedule is not a five-field cron expression.", 'Example: cron: "*/15 * * * *".')
+BAD_ZONE = _code("bad_zone", "The time zone is not in the IANA database.", "Example: timezone: Europe/Paris.")
+UNKNOWN_CONNECTOR = _code("unknown_connector", "No connector has this name.")
+UNKNOWN_CONNECTION = _code("unknown_connection", "The operation uses a connection that the process does not declare.")
+WRONG_CONNECTOR = _code("wrong_connector", "The connection belongs to another connector than the operation.")
+UNKNOWN_OPERATION = _code("unknown_operation", "The connector has no operation of this name.")
+WRONG_DIRECTION = _code(
+    "wrong_direction", "A source operation stands among the steps, or a target operation as source."
+)
+BAD_OPTION = _code("bad_option", "An option of the operation is unknown, missing or has a value it can not have.")
+UNKNOWN_BIND = _code("unknown_bind", "The filter names a bind that nothing fills.")
+UNKNOWN_FIELD = _code("unknown_field", "The documents that reach this step have no field of this name.")
+RESERVED_FIELD = _code("reserved_field", "Field names that begin with _ belong to the engine.", "Choose another name.")
+FIELD_TWICE = _code("field_twice", "Two map fields differ only in upper and lower case: targets take them for one.")
+CLASSIFIED_UNMASKED = _code(
+    "classified_unmasked",
+    "A classified value reaches a target, and no mask stands on its way.",
+    "Mask the field before this step, or say in `discloses:` why this target may have it.",
+)
+CLASSIFIED_TRACKED = _code(
+    "classified_tracked",
+    "A tracked field is searchable at the controller in the clear, so it can not be classified.",
+    "Track another key of the document.",
+)
+BAD_MASK = _code("bad_mask", "The mask does not fit the field's type.")
+UNKNOWN_TABLE = _code("unknown_table", "The process declares no table of this name.", "Declare it under `spec.tables`.")
+WRONG_TABLE = _code("wrong_table", "The table is of another kind than the use needs.")
+UNKNOWN_COLUMN = _code("unknown_column", "The cross-reference table has no column of this name.")
+UNKNOWN_PARAMETER = _code("unknown_parameter", "The process declares no parameter of this name.")
+NO_VERIFY = _code(
+    "no_verify",
+    "This write is not idempotent: when its answer is lost, only `verify:` can tell whether it was applied.",
+    "Add `verify: {key: [field]}`, or choose an idempotent operation such as an upsert.",
+)
+UNREACHABLE = _code("unreachable", "No document can reach this step: all of them end before it.", "Remove or move it.")
+UNUSED_CONNECTION = _code("unused_connection", "A declared connection is used by no step.", "Remove it.")
+
+# Process tests.
+TEST_MISMATCH = _code("test_mismatch", "The test speaks of a step, field or table that the process does not have.")

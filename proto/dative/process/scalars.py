@@ -1,0 +1,113 @@
+"""The small texts of the language: names, durations, expressions, masks; each with its check and its JSON Schema.
+
+Pydantic types for the models. This file knows no step and no SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+STEP_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+PROCESS_NAME = r"^[a-z0-9][a-z0-9._-]{0,127}$"
+FIELD_LENGTH_MAX = 128
+
+Name = Annotated[str, Field(pattern=STEP_NAME)]
+"""A step, connection, table, queue or parameter: lower case, digits, - and _."""
+
+ProcessName = Annotated[str, Field(pattern=PROCESS_NAME)]
+FieldName = Annotated[str, Field(min_length=1, max_length=FIELD_LENGTH_MAX)]
+"""A field of a document, as the system names it; relationships with dots: Owner.Name."""
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+DURATION_MAX = timedelta(days=3660)
+
+
+def parse_duration(value: Any) -> timedelta:
+    """ "500ms", "2s", "5m", "12h" or "30d". Raises ValueError for anything else and beyond ten years."""
+    if isinstance(value, timedelta):
+        return value
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("a duration is a number and a unit: 500ms, 2s, 5m, 12h, 30d")
+    duration = timedelta(milliseconds=int(found[1]) * int(_UNITS[found[2]] * 1000))
+    if duration > DURATION_MAX:
+        raise ValueError("a duration is at most ten years")
+    return duration
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back as the same."""
+    milliseconds = value // timedelta(milliseconds=1)
+    for unit in ("d", "h", "m", "s"):
+        size = int(_UNITS[unit] * 1000)
+        if milliseconds % size == 0 and milliseconds:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[0-9]{1,9}(ms|s|m|h|d)$", "description": "500ms, 2s, 5m, 12h, 30d"}
+    ),
+]
+
+
+def _as_sql(value: Any) -> Any:
+    # YAML reads `5`, `true` and an empty value as what they are; in an expression they are SQL literals.
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else value
+
+
+Sql = Annotated[
+    str,
+    BeforeValidator(_as_sql),
+    WithJsonSchema({"type": ["string", "integer", "boolean", "null"], "description": "one SQL expression"}),
+]
+"""One scalar SQL expression over the fields of the document. Its meaning is checked by `expression`, not here."""
+
+MaskKind = Literal["drop", "redact", "hash", "token", "keep_first", "keep_last", "date_shift"]
+
+_MASK = re.compile(r"(drop|redact|hash|token)|(keep_first|keep_last|date_shift)\(\s*([0-9]{1,4})\s*\)")
+MASK_NUMBERS: dict[str, tuple[int, int]] = {"keep_first": (0, 64), "keep_last": (0, 64), "date_shift": (1, 3650)}
+MASK_PATTERN = r"^(drop|redact|hash|token|(keep_first|keep_last|date_shift)\(\s*[0-9]{1,4}\s*\))$"
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """What happens to a classified value. number: characters kept, or the most days a date is shifted; else 0."""
+
+    kind: MaskKind
+    number: int = 0
+
+
+def parse_mask(text: str) -> Mask:
+    """A mask from its text, as the table in the reference lists them. Raises ValueError."""
+    found = _MASK.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError("a mask is drop, redact, hash, token, keep_first(n), keep_last(n) or date_shift(days)")
+    if found[1]:
+        return Mask(found[1])  # type: ignore[arg-type]
+    number, (low, high) = int(found[3]), MASK_NUMBERS[found[2]]
+    if not low <= number <= high:
+        raise ValueError(f"{found[2]} takes a number of {low}..{high}")
+    return Mask(found[2], number)  # type: ignore[arg-type]
+
+
+def _checked_mask(value: Any) -> str:
+    parse_mask(value)
+    return str(value).strip()
+
+
+MaskText = Annotated[str, BeforeValidator(_checked_mask), WithJsonSchema({"type": "string", "pattern": MASK_PATTERN})]

@@ -35,9 +35,16 @@ def error_answer(error: ApiError) -> Response:
 
 
 def session_of(request: Request) -> Session:
-    """The caller's live session. ApiError 401; a session that is not for REST says so, and refreshing does not help."""
-    org = desk(request).org
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    """The caller's live session; see `session_for`."""
+    return session_for(desk(request).org, request.headers.get("authorization", ""))
+
+
+def session_for(org: Org, authorization: str) -> Session:
+    """The live session of an Authorization header (Bearer or OAuth). ApiError 401.
+
+    A session that is not for REST says so; a client that refreshes on that answer gets the same again.
+    """
+    scheme, _, token = authorization.partition(" ")
     if scheme.lower() not in ("bearer", "oauth"):
         raise invalid_session()
     found = org.session(token.strip())

@@ -110,7 +110,7 @@ async def query(request: Request) -> Response:
     page = found.queries.start(
         text,
         base=base_of(request),
-        resource=str(request.path_params["resource"]),
+        resource=request.url.path.rsplit("/", 1)[-1],
         batch_rows=int(batch) if batch and batch.isdigit() else None,
         timezone=found.org.user_by_id(session.user_id).timezone,
     )
@@ -161,10 +161,8 @@ def routes() -> list[Route]:
         Route(thing + "/deleted", deleted, methods=["GET"]),
         Route(thing + "/{id}", record, methods=["GET", "PATCH", "DELETE"]),
         Route(thing + "/{field}/{value:path}", by_external_id, methods=["GET", "PATCH", "DELETE"]),
-        *(
-            Route(f"{base}/{{resource}}{rest}", call, methods=["GET"])
-            for rest, call in (("", query), ("/{locator}", next_page))
-        ),
+        *(Route(f"{base}/{name}", query, methods=["GET"]) for name in ("query", "queryAll")),
+        *(Route(f"{base}/{name}/{{locator}}", next_page, methods=["GET"]) for name in ("query", "queryAll")),
     ]
 
 

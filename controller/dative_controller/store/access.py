@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from dative.errors import control as codes
 from dative.errors.rpc import UNAUTHENTICATED
 from sqlalchemy import Connection, delete, func, select, update
 
+from dative_controller.signing.tokens import token_hash
 from dative_controller.store.database import insert, refuse
 from dative_controller.store.schema import bootstrap_token, organization, refresh_token, role_binding, user
 
@@ -31,14 +31,15 @@ def ensure_organization(connection: Connection, organization_id: str, now_ms: in
     return the_organization(connection)
 
 
+def adopt_ca(connection: Connection, pin: str) -> bool:
+    """Remember the authority of this organization; False when another controller brought another one."""
+    connection.execute(update(organization).where(organization.c.ca_pin == "").values(ca_pin=pin))
+    return bool(connection.execute(select(organization.c.ca_pin)).scalar_one() == pin)
+
+
 def the_organization(connection: Connection) -> Organization:
     row = connection.execute(select(organization)).one()
     return Organization(row.organization_id, row.store_epoch, row.revocation_version, row.audit_head)
-
-
-def token_hash(token: str) -> str:
-    """What is stored of a token. Plain SHA-256 does: tokens are 256 random bits, there is nothing to guess."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def add_user(connection: Connection, subject: str, roles: dict[str, str], now_ms: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from dative.v1 import agent_pb2, types_pb2
 from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dative_controller.store.access import token_hash
+from dative_controller.signing.tokens import matches, token_hash
 from dative_controller.store.database import refuse
 from dative_controller.store.resolve import one
 from dative_controller.store.schema import atom, join_token, organization
@@ -49,7 +48,7 @@ def add_token(
 def token_row(connection: Connection, token_id: str, secret: str) -> Row[Any]:
     """The token with that id and secret. Errors: enrol.token_invalid, the same for both, compared in constant time."""
     row = connection.execute(select(join_token).where(join_token.c.token_id == token_id)).one_or_none()
-    if row is None or not hmac.compare_digest(row.secret_hash, token_hash(secret)):
+    if row is None or not matches(secret, row.secret_hash):
         raise refuse(codes.JOIN_TOKEN_INVALID, "the join token is unknown to this controller")
     return row
 

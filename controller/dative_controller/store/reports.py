@@ -115,6 +115,7 @@ def put_dead_letter(connection: Connection, reporter: Reporter, reported: types_
         "state": body.state,
         "state_rank": rank,
         "attempts": body.attempts,
+        "document": body.document,
         "expires_ms": body.expires_at.ToMilliseconds(),
         "body": body.SerializeToString(),
     }
@@ -217,6 +218,15 @@ def dead_letter_page(
 
 def find_dead_letter(connection: Connection, wanted: str) -> Row[Any]:
     return one(connection, dead_letter, "dead letter", wanted, id_column="dead_letter_id", name_column=None)
+
+
+def dead_letter_of(connection: Connection, execution_id: str, document: int) -> types_pb2.DeadLetter | None:
+    """The newest dead letter of one document of an execution."""
+    query = select(dead_letter.c.body).where(
+        dead_letter.c.execution_id == execution_id, dead_letter.c.document == document
+    )
+    body = connection.execute(query.order_by(dead_letter.c.dead_letter_id.desc()).limit(1)).scalar_one_or_none()
+    return types_pb2.DeadLetter.FromString(body) if body is not None else None
 
 
 def tracked_page(

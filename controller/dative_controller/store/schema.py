@@ -54,6 +54,7 @@ organization = _table(
     _int("revocation_version"),
     _int("audit_sequence"),
     _text("audit_head"),
+    _text("ca_pin"),
     _int("change_sequence"),
 )
 
@@ -185,6 +186,7 @@ dead_letter = _table(
     _text("state"),
     _int("state_rank"),
     _int("attempts"),
+    _int("document"),
     _int("expires_ms"),
     _bytes("body"),
     Index(None, "execution_id"),

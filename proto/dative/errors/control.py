@@ -67,12 +67,6 @@ JOIN_TOKEN_USED = Code(
 JOIN_TOKEN_EXPIRED = Code(
     "enrol.token_expired", "UNAUTHENTICATED", "The join token has expired.", "Make a new one: dative atom invite"
 )
-CSR_INVALID = Code(
-    "enrol.csr_invalid",
-    "INVALID_ARGUMENT",
-    "The certificate request is malformed, not signed by its own key, or its key is not P-256.",
-    "Use a dative-atom of a current version to join.",
-)
 NO_TRUST = Code(
     "enrol.no_trust",
     "FAILED_PRECONDITION",

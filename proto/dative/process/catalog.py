@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 
-
 SOURCE_FIELD_OPTIONS = ("fields", "columns")
 DOCUMENT_FIELD_OPTIONS = ("key",)
 BIND_OPTIONS = ("where", "sql")

@@ -76,13 +76,13 @@ class Grouping:
     def _find(self, by: Path | Aggregate) -> tuple[Field, Getter]:
         if isinstance(by, Aggregate):
             return self._aggregate(by)
-        for order in self.query.selected:
-            if isinstance(order, Aggregate) and order.alias and order.alias.lower() == by.text.lower():
-                return self._aggregate(order)
+        for item in self.query.selected:
+            if isinstance(item, Aggregate) and item.alias and item.alias.lower() == by.text.lower():
+                return self._aggregate(item)
         found = resolve(self.org, self.query, self.kind, by)
         for position, key in enumerate(self.keys):
             if key.field is found.field and key.references == found.references:
-                return found.field, lambda unit, at=position: unit["*key"][at]
+                return found.field, _key_getter(position)
         raise ApiError(400, "MALFORMED_QUERY", f"Field must be grouped or aggregated: {found.field.name}")
 
     def _aggregate(self, item: Aggregate) -> tuple[Field, Getter]:
@@ -110,6 +110,10 @@ class Grouping:
             return min(values) if function == "MIN" else max(values)
 
         return (Field(field.name, "int") if counts else field), compute
+
+
+def _key_getter(position: int) -> Getter:
+    return lambda unit: unit["*key"][position]
 
 
 def check_order(query: Query, orders: Iterable[Order]) -> None:

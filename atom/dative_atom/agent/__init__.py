@@ -1,0 +1,1 @@
+"""The agent: one small process that joins, verifies, schedules and reports, and lets workers do the work."""

@@ -1,0 +1,1 @@
+"""The engine: runs one execution of one process over columns of documents."""

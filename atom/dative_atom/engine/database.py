@@ -1,0 +1,132 @@
+"""The DuckDB database of one execution: in memory, locked down, one connection a thread, interruptible.
+
+Nothing an expression could say reaches a file, the network or a setting (ENGINE: measured on DuckDB 2.0). The allow-list
+of the process language stands before this, the worker's hard memory limit behind it. Queries over a batch see it as the
+view `batch`.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+from dative.errors import StopRun
+from dative.errors import engine as codes
+
+MEMORY_BYTES_MIN: Final = 128 * 1024**2
+BATCH_VIEW: Final = "batch"
+
+# Sorted by what they shut: files and network, extensions, Python's own variables, then the door itself.
+_LOCKS: Final = (
+    "SET autoload_known_extensions=false",
+    "SET autoinstall_known_extensions=false",
+    "SET allow_community_extensions=false",
+    "SET temp_directory=''",
+    "SET python_enable_replacements=false",
+    "SET enable_external_access=false",
+    "SET preserve_insertion_order=true",
+    "SET TimeZone='UTC'",
+    "SET lock_configuration=true",
+)
+
+
+class Database:
+    """The one database of an execution. Threads take a `Session` each; all are interrupted together."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        """memory_bytes: bounds DuckDB's own pool. It does not bound every allocation: the worker's limit does."""
+        pool = max(memory_bytes, MEMORY_BYTES_MIN)
+        self._root = duckdb.connect(":memory:", config={"threads": "1", "memory_limit": f"{pool // 1024**2}MiB"})
+        for lock in _LOCKS:
+            self._root.execute(lock)
+        self._sessions: list[Session] = []
+        self._guard = threading.Lock()
+
+    def session(self) -> Session:
+        """A connection of its own for the calling thread."""
+        with self._guard:
+            session = Session(self._root.cursor())
+            self._sessions.append(session)
+            return session
+
+    def hold(self, name: str, rows: pa.Table | pa.RecordBatch) -> None:
+        """Keep rows as a table that every session sees. Replaces one of the same name."""
+        source = f"source_{name}"
+        self._root.register(source, rows)
+        try:
+            self._root.execute(f"CREATE OR REPLACE TABLE {quoted(name)} AS SELECT * FROM {quoted(source)}")
+        finally:
+            self._root.unregister(source)
+
+    def interrupt(self) -> None:
+        """Stop whatever runs now, in any thread. Called once the execution is cancelled; harmless otherwise."""
+        with self._guard:
+            for session in self._sessions:
+                session.interrupt()
+
+    def close(self) -> None:
+        with self._guard:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+        self._root.close()
+
+
+class Session:
+    """One thread's connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def query(self, sql: str, batch: pa.RecordBatch, views: Sequence[tuple[str, pa.Table]] = ()) -> pa.RecordBatch:
+        """Run a compiled query over the batch and return all rows as one batch.
+
+        views: further relations of this call alone, name and rows. Raises duckdb.Error: what it means is the caller's.
+        """
+        for name, rows in views:
+            self._connection.register(name, rows)
+        self._connection.register(BATCH_VIEW, batch)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                table = self._connection.execute(sql).to_arrow_table()
+        finally:
+            self._connection.unregister(BATCH_VIEW)
+            for name, _ in views:
+                self._connection.unregister(name)
+        return one_batch(table)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query over held tables; for a few rows only."""
+        return self._connection.execute(sql).fetchall()
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """The table's rows in one record batch of the same schema."""
+    whole = table.combine_chunks()
+    batches = whole.to_batches()
+    if len(batches) == 1:
+        return batches[0]
+    if not batches:
+        return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in whole.schema], schema=whole.schema)
+    raise StopRun("a query's result did not fit one batch", code=codes.OUT_OF_MEMORY)
+
+
+def quoted(identifier: str) -> str:
+    """The identifier as DuckDB takes it literally."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """The text as a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"

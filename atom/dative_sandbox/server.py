@@ -179,7 +179,7 @@ class SalesforceSandbox:
             raise SandboxNotStarted("this sandbox was started before; make a new one")
         self._thread = threading.Thread(target=self._run, name="salesforce-sandbox", daemon=True)
         self._thread.start()
-        if not self._ready.wait(START_TIMEOUT_S) or self._failure is not None:
+        if not self._ready.wait(START_TIMEOUT_S) or not self.url:
             self.stop()
             where = f"{self.settings.host}:{self.settings.port or 'any'}"
             raise SandboxNotStarted(f"the simulated Salesforce did not start on {where}: {self._failure}")
@@ -215,8 +215,9 @@ class SalesforceSandbox:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except (Exception, SystemExit) as error:  # noqa: BLE001
-            # uvicorn ends with SystemExit when it can not bind; start() tells the caller.
+        except (OSError, SystemExit) as error:
+            # uvicorn ends with SystemExit when it can not bind; start() tells the caller. Anything else is a defect and shows
+            # itself as an exception of the thread.
             self._failure = error
         finally:
             self._ready.set()
@@ -236,8 +237,11 @@ class SalesforceSandbox:
             self.control_url = f"http://{self.settings.host}:{_port(control_server)}"
             self.org.own_url = self.url
             self._ready.set()
+        except BaseException:
+            self._begin_stop()
+            raise
         finally:
-            await asyncio.gather(*running)
+            await asyncio.gather(*running, return_exceptions=True)
 
     def _server(self, app: Any, port: int, tls: TlsFiles | None) -> uvicorn.Server:
         config = uvicorn.Config(

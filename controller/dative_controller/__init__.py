@@ -1,1 +1,1 @@
-"""The controller: holds environments and deployments, pushes signed bundles, keeps what atoms report."""
+"""The controller: environments, deployments, the fleet and its reports. Serves atoms, the CLI and the console."""

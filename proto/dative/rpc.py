@@ -186,10 +186,16 @@ def metadata_value(metadata: Iterable[tuple[str, str | bytes]] | None, name: str
     return next((value for key, value in metadata or () if key == name and isinstance(value, str)), None)
 
 
-def call_metadata(*, access_token: str | None = None, trace: TraceContext | None = None) -> list[tuple[str, str]]:
+def call_metadata(
+    *, access_token: str | None = None, trace: TraceContext | None = None
+) -> tuple[tuple[str, str | bytes], ...]:
     """What a client sends beside a request."""
-    metadata = [(AUTHORIZATION_METADATA, f"Bearer {access_token}")] if access_token else []
-    return metadata + ([(TRACEPARENT_METADATA, trace.traceparent)] if trace else [])
+    metadata: list[tuple[str, str | bytes]] = []
+    if access_token:
+        metadata.append((AUTHORIZATION_METADATA, f"Bearer {access_token}"))
+    if trace:
+        metadata.append((TRACEPARENT_METADATA, trace.traceparent))
+    return tuple(metadata)
 
 
 # ---- channels ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ without, so each value meets only the formats whose shape it has. A shape is che
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dative_atom.engine.database import literal
@@ -36,16 +36,19 @@ def parsed(text: str, formats: Sequence[str], target: str) -> str:
 
     target: DATE or TIMESTAMP. Formats of one shape are tried in the order in which they are declared.
     """
+    # A padded text is recognised by LIKE, five times cheaper than by the expression. LIKE alone is too generous, so
+    # what it finds and strptime refuses goes on to the exact shapes. strptime would skip a leading blank.
     padded = [
-        f"WHEN {text} LIKE {literal(like)} ESCAPE '\\' THEN {_tried(text, group)}"
+        f"WHEN {text} LIKE {literal(like)} ESCAPE '\\' AND {text} NOT LIKE ' %' THEN {_tried(text, group)}"
         for like, group in _grouped(formats, like_of).items()
         if like
     ]
-    loose = [
+    exact = [
         f"WHEN regexp_full_match({text}, {literal(shape)}) THEN {_tried(text, group)}"
         for shape, group in _grouped(formats, shape_of).items()
     ]
-    return f"CAST(CASE {' '.join([*padded, *loose])} END AS {target})"
+    cases = [f"CASE {' '.join(arms)} END" for arms in (padded, exact) if arms]
+    return f"CAST(coalesce({', '.join(cases)}) AS {target})"
 
 
 def shape_of(format_: str) -> str:
@@ -74,10 +77,10 @@ def _parts(format_: str) -> list[str]:
     return re.findall(r"%.|[^%]", format_, re.DOTALL)
 
 
-def _grouped(formats: Sequence[str], key: object) -> dict[str, list[str]]:
+def _grouped(formats: Sequence[str], key: Callable[[str], str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for format_ in formats:
-        groups.setdefault(key(format_), []).append(format_)  # type: ignore[operator]
+        groups.setdefault(key(format_), []).append(format_)
     return groups
 
 

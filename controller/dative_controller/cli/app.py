@@ -195,7 +195,7 @@ def command(
                 _end(app, failed, mutates)
 
         update_wrapper(run, function)
-        made: click.Command = click.command(name, **settings)(_shared(run, prints))  # type: ignore[no-untyped-call]  # click types its decorators loosely
+        made: click.Command = click.command(name, **settings)(_shared(run, prints))
         if of is not None:
             of.add_command(made)
         return made

@@ -57,7 +57,7 @@ class Client:
         call = self._channel.unary_unary(*_wire(method, answer))
 
         def send(metadata: list[tuple[str, str]]) -> R:
-            response: R = call(request, timeout=timeout_s, metadata=tuple(metadata))
+            response: R = call(request, timeout=timeout_s, metadata=metadata)
             return response
 
         return self._with_session(method, send)
@@ -66,7 +66,7 @@ class Client:
         """The call that needs no session."""
         call = self._channel.unary_unary(*_wire(method, answer))
         with self._trace.span(f"dative.v1.{method}", **_attributes(method)) as span, self._coded():
-            response: R = call(request, timeout=TIMEOUT_S, metadata=(self._traceparent(span),))
+            response: R = call(request, timeout=TIMEOUT_S, metadata=[self._traceparent(span)])
             return response
 
     def stream(self, method: str, request: Message, answer: type[R], *, timeout_s: float | None = None) -> Iterator[R]:
@@ -77,7 +77,7 @@ class Client:
         def send(metadata: list[tuple[str, str]]) -> list[R]:
             # The first answer is awaited here, so that an expired token is noticed and renewed.
             nonlocal started
-            started = call(request, timeout=timeout_s, metadata=tuple(metadata))
+            started = call(request, timeout=timeout_s, metadata=metadata)
             return [first for first in [next(started, None)] if first is not None]
 
         yield from self._with_session(method, send)
@@ -92,7 +92,7 @@ class Client:
         call = self._channel.stream_unary(*_wire(method, answer))
 
         def send(metadata: list[tuple[str, str]]) -> R:
-            response: R = call(iter(requests()), timeout=10 * TIMEOUT_S, metadata=tuple(metadata))
+            response: R = call(iter(requests()), timeout=10 * TIMEOUT_S, metadata=metadata)
             return response
 
         return self._with_session(method, send)

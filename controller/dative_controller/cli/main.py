@@ -6,6 +6,7 @@ Nothing heavy may be imported here: `dative --help` must cost under 150 ms of CP
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,6 @@ their last word in lower case, bytes as hex. Every field is there, also the empt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -20,8 +19,7 @@ Plain = dict[str, Any]
 def plain(message: Message) -> Plain:
     """The message as a dict; a message field that is not set is None."""
     shown: Plain = {}
-    fields: Sequence[Any] = message.DESCRIPTOR.fields  # two descriptor classes, one per parser of protobuf
-    for field in fields:
+    for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
         entry = field.message_type
         if entry is not None and entry.GetOptions().map_entry:
@@ -38,7 +36,7 @@ def plain(message: Message) -> Plain:
 
 def enum_word(field: FieldDescriptor, number: int) -> str:
     """ "EXECUTION_STATE_SUCCEEDED" -> "succeeded"; unspecified is the empty text."""
-    enum: Any = field.enum_type
+    enum = field.enum_type
     known = enum.values_by_number.get(number)
     if known is None:
         return str(number)

@@ -231,3 +231,15 @@ def _shown(value: object) -> str:
     text = ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
     text = " ".join(text.split())
     return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
+
+
+def override_differences(process: str, there: EnvironmentConfig, here: EnvironmentConfig) -> list[str]:
+    """Overrides of this process that two environments set differently, one line each."""
+    old = {key: value for key, value in there.overrides.items() if key.startswith(f"{process}.")}
+    new = {key: value for key, value in here.overrides.items() if key.startswith(f"{process}.")}
+    return [
+        f"override {key}: {_shown(old.get(key, 'not set'))} in {there.environment},"
+        f" {_shown(new.get(key, 'not set'))} in {here.environment}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]

@@ -62,6 +62,9 @@ class Hub:
     def sessions(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
+    def count(self) -> int:
+        return len(self._sessions)
+
     async def open(self, peer: Peer, hello: agent_pb2.Hello) -> tuple[Session, agent_pb2.Welcome]:
         """Admit an atom's stream; every older one of that atom is fenced, here now and elsewhere through the feed.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dative.bundle.trust import CHAIN_MAX
@@ -27,13 +28,13 @@ class _Found:
 
 
 class DesiredState:
-    """Builds pushes. atoms: how many streams this controller holds, for the jitter."""
+    """Builds pushes. streams: how many this controller holds now, for the jitter."""
 
-    def __init__(self, database: Database, clock: Clock, online: OnlineKey) -> None:
+    def __init__(self, database: Database, clock: Clock, online: OnlineKey, *, streams: Callable[[], int]) -> None:
         self._database = database
         self._clock = clock
         self._online = online
-        self.atoms = 0
+        self._streams = streams
 
     async def for_session(self, session: Session) -> agent_pb2.DesiredState | None:
         """The push, or None when nothing is desired of this atom or it runs exactly that."""
@@ -59,7 +60,7 @@ class DesiredState:
         if found.chain:
             message.trust_envelope = found.chain[-1]
             session.trust_version += len(found.chain)
-        message.fetch_jitter.FromMilliseconds(int(self.atoms * FETCH_JITTER_PER_ATOM_S * 1000))
+        message.fetch_jitter.FromMilliseconds(int(self._streams() * FETCH_JITTER_PER_ATOM_S * 1000))
         return message
 
     def _freshness(self, found: _Found) -> bytes:

@@ -101,9 +101,9 @@ class AccessServicer(control_pb2_grpc.AccessServiceServicer):
             controller_version=self._core.version,
         )
 
-    async def ListAudit(
+    async def ListAudit(  # noqa: N802
         self, request: control_pb2.ListAuditRequest, _context: Context
-    ) -> control_pb2.ListAuditResponse:  # noqa: N802
+    ) -> control_pb2.ListAuditResponse:
         caller().require("")
         rows = await self._core.database.read(
             lambda sql: audit.page(sql, before=request.before_sequence, rows_max=page_size(request.page_size))

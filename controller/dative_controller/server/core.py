@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from dative.bundle.blobs import BlobStore
 from dative.clock import Clock
 from google.protobuf.message import Message
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sqlalchemy import Connection
 
 from dative_controller.config import Config
@@ -55,6 +56,7 @@ class Core:
     commander: Commander
     ingestor: Ingestor
     spans: SpanSink
+    forward: Callable[[ExportTraceServiceRequest], None]
     api_limit: Limiter
     login_limit: Limiter
     _bindings: dict[str, tuple[float, frozenset[tuple[str, str]]]] = field(default_factory=dict)

@@ -67,9 +67,9 @@ class FleetServicer(control_pb2_grpc.FleetServiceServicer):
 
         return await self._core.change(request, control_pb2.CreateJoinTokenResponse, create, remember=False)
 
-    async def ListAtoms(
+    async def ListAtoms(  # noqa: N802
         self, request: control_pb2.ListAtomsRequest, _context: Context
-    ) -> control_pb2.ListAtomsResponse:  # noqa: N802
+    ) -> control_pb2.ListAtomsResponse:
         who = caller()
         visible = who.environments()
 
@@ -123,9 +123,9 @@ class FleetServicer(control_pb2_grpc.FleetServiceServicer):
 
         return await self._core.change(request, control_pb2.RevokeAtomResponse, revoke)
 
-    async def DrainAtom(
+    async def DrainAtom(  # noqa: N802
         self, request: control_pb2.DrainAtomRequest, _context: Context
-    ) -> control_pb2.DrainAtomResponse:  # noqa: N802
+    ) -> control_pb2.DrainAtomResponse:
         who = caller()
         row = await self._core.database.read(lambda sql: fleet.find(sql, request.atom))
         who.require(row.environment_id)

@@ -40,7 +40,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         handler: Any = await continuation(handler_call_details)
         if handler is None:
-            return handler  # unknown to gRPC itself: UNIMPLEMENTED
+            return None  # unknown to gRPC itself: UNIMPLEMENTED
         permission = PERMISSIONS.get(method)
         behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         make = getattr(

@@ -9,7 +9,7 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -93,15 +93,37 @@ class SystemKeyring:
         return f"{self._context}/{_checked(name)}"
 
 
-def open_keyring(directory: Path, context: str, environ: Mapping[str, str] = os.environ) -> Keyring:
+def working_backend() -> Any | None:
+    """The operating system's keyring when one answers, else None."""
+    # Imported here: looking for backends takes 100 ms and more, which `dative --help` must not pay.
+    import keyring
+    from keyring.errors import KeyringError
+
+    backend = keyring.get_keyring()
+    try:
+        # Backends below priority 1 are placeholders (fail, null) or not safe enough to be chosen unasked.
+        if backend.priority < 1:
+            return None
+        backend.get_password(SERVICE, "probe")
+    except (KeyringError, RuntimeError, OSError):
+        return None
+    return backend
+
+
+def open_keyring(
+    directory: Path,
+    context: str,
+    environ: Mapping[str, str] = os.environ,
+    backend: Callable[[], Any | None] = working_backend,
+) -> Keyring:
     """The key store of a context. directory: where its files are, or would be.
 
     A context that has files keeps them, so that a keyring which comes up later does not hide its keys.
     """
     if environ.get("DATIVE_KEYRING") == "file" or (directory.is_dir() and any(directory.glob("*.pem"))):
         return FileKeyring(directory)
-    backend = _working_backend()
-    return FileKeyring(directory) if backend is None else SystemKeyring(backend, context)
+    found = backend()
+    return FileKeyring(directory) if found is None else SystemKeyring(found, context)
 
 
 class ContextKeys:
@@ -140,22 +162,6 @@ class ContextKeys:
         if self.ring.get(name) is not None:
             raise SigningError(f"this context has a {name} already", code=KEY_EXISTS)
         self.ring.put(name, data)
-
-
-def _working_backend() -> Any | None:
-    # Imported here: looking for backends takes 100 ms and more, which `dative --help` must not pay.
-    import keyring
-    from keyring.errors import KeyringError
-
-    backend = keyring.get_keyring()
-    try:
-        # Backends below priority 1 are placeholders (fail, null) or not safe enough to be chosen unasked.
-        if backend.priority < 1:
-            return None
-        backend.get_password(SERVICE, "probe")
-    except (KeyringError, RuntimeError, OSError):
-        return None
-    return backend
 
 
 def _checked(name: str) -> str:

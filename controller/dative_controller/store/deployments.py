@@ -10,7 +10,7 @@ from typing import Any
 from dative.errors import control as codes
 from dative.errors.store import BLOB_MISSING
 from dative.v1 import control_pb2
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Row, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from dative_controller.store.database import insert, refuse
@@ -193,3 +193,18 @@ def may_read(connection: Connection, atom_row: Row[Any], digest: str) -> None:
     )
     if not any(is_for(row, atom_row.atom_id) for row in connection.execute(query)):
         raise refuse(BLOB_MISSING, f"{digest} is named by no manifest for this atom", atom_row.name)
+
+
+def may_see(connection: Connection, digest: str, environments: list[str] | None) -> None:
+    """A deployer reads what was deployed where they deploy (None: everywhere). Errors: store.blob_missing."""
+    if environments is None:
+        return
+    named = select(deployment.c.deployment_id).outerjoin(
+        deployment_blob, deployment_blob.c.deployment_id == deployment.c.deployment_id
+    )
+    query = named.where(
+        deployment.c.environment_id.in_(environments),
+        or_(deployment_blob.c.digest == digest, deployment.c.manifest_digest == digest),
+    )
+    if connection.execute(query.limit(1)).first() is None:
+        raise refuse(BLOB_MISSING, f"{digest} was deployed in none of your environments")

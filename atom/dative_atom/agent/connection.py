@@ -1,0 +1,71 @@
+"""The channel to the controller: mutual TLS with whatever certificate is current, through the proxy when there is one.
+
+One channel at a time for the stream, the blobs and the records; a renewed certificate gets a new one.
+"""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+from dative.rpc import channel_options
+
+from dative_atom.agent import identity as identities
+from dative_atom.agent import proxy
+from dative_atom.agent.identity import AtomIdentity, Certificate
+from dative_atom.agent.paths import DataDir
+from dative_atom.agent.waiting import AgentClock
+
+CLOSE_GRACE_S = 5.0
+
+
+def dial(
+    address: str, *, ca_pem: bytes, way: proxy.Proxy | None, certificate: Certificate | None = None
+) -> grpc.aio.Channel:
+    """A TLS channel that trusts `ca_pem` alone; mutual when there is a certificate."""
+    credentials = grpc.ssl_channel_credentials(
+        ca_pem, certificate.key_pem if certificate else None, certificate.chain_pem if certificate else None
+    )
+    options = [*channel_options(), *proxy.channel_options(way)]
+    return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+class Connection:
+    """Gives out the current channel. `renewed` replaces the certificate; calls in flight on the old channel finish."""
+
+    def __init__(self, directory: DataDir, identity: AtomIdentity, clock: AgentClock, proxy_flag: str = "") -> None:
+        """Errors: agent.identity_damaged, agent.proxy_invalid."""
+        self._identity = identity
+        self._clock = clock
+        self._proxy_flag = proxy_flag
+        self._ca_pem = identities.read_bounded(directory.ca)
+        self.certificate = identities.read_certificate(directory)
+        self._channel: grpc.aio.Channel | None = None
+        self._endpoint = 0
+        proxy.choose(identity.endpoints[0], proxy_flag)
+
+    @property
+    def address(self) -> str:
+        return self._identity.endpoints[self._endpoint % len(self._identity.endpoints)]
+
+    def channel(self) -> grpc.aio.Channel:
+        """The certificate is checked before it is shown. Errors: agent.certificate_expired and its sister."""
+        self.certificate.check(self._clock.now())
+        if self._channel is None:
+            way = proxy.choose(self.address, self._proxy_flag)
+            self._channel = dial(self.address, ca_pem=self._ca_pem, way=way, certificate=self.certificate)
+        return self._channel
+
+    async def renewed(self, certificate: Certificate, ca_pem: bytes) -> None:
+        self.certificate, self._ca_pem = certificate, ca_pem
+        await self.close(CLOSE_GRACE_S)
+
+    async def try_next(self) -> None:
+        """The current endpoint did not answer: the next call dials the next one."""
+        if len(self._identity.endpoints) > 1:
+            self._endpoint += 1
+            await self.close(None)
+
+    async def close(self, grace_s: float | None = None) -> None:
+        former, self._channel = self._channel, None
+        if former is not None:
+            await former.close(grace_s)

@@ -1,0 +1,141 @@
+"""Tables that expressions join: rates, and cross-references, held or fetched by key for each batch.
+
+A cross-reference of at most HELD_ROWS_MAX rows is held in the execution's database as it stands when the execution
+begins; a larger one is asked once per batch for the keys of that batch, so that memory stays flat. Rows that this
+execution itself links are settled with their batch and meant for later executions: a lookup may see them or not.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final, Protocol
+
+import pyarrow as pa
+from dative.process.model import RatesTable, Spec
+
+from dative_atom.engine.database import Database, Session, quoted
+from dative_atom.engine.money import read_rates
+from dative_atom.engine.seeds import read_seed
+from dative_atom.journal.contract import LinkRows
+
+HELD_ROWS_MAX: Final = 100_000
+KEYED_SCHEMA: Final = pa.schema([("k", pa.string()), ("v", pa.string())])
+
+
+class CrossReferences(Protocol):
+    """The part of the journal that lookups need."""
+
+    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]: ...
+    def xref_rows(self, table: str) -> int: ...
+    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]: ...
+    def xref_load(self, rows: LinkRows) -> int: ...
+
+
+@dataclass(frozen=True)
+class XrefLookup:
+    """One column of a cross-reference looked up by another. alias: the view it is joined as; key: SQL over `batch`."""
+
+    alias: str
+    table: str
+    column: str
+    want: str
+    key: str
+
+    @property
+    def join(self) -> str:
+        return f"LEFT JOIN {quoted(self.alias)} ON {quoted(self.alias)}.k = CAST({self.key} AS VARCHAR)"
+
+
+@dataclass(frozen=True)
+class RateLookup:
+    """A rate of two currencies. on: SQL of its date, None for the rates of the execution's own day."""
+
+    alias: str
+    table: str
+    source: str
+    target: str
+    on: str | None
+
+    @property
+    def join(self) -> str:
+        alias = quoted(self.alias)
+        pair = f"{alias}.f = {self.source} AND {alias}.t = {self.target}"
+        if self.on is None:
+            return f"LEFT JOIN {quoted(current_rates(self.table))} {alias} ON {pair}"
+        return f"ASOF LEFT JOIN {quoted(dated_rates(self.table))} {alias} ON {pair} AND CAST({self.on} AS DATE) >= {alias}.day"
+
+
+Lookup = XrefLookup | RateLookup
+
+
+def dated_rates(table: str) -> str:
+    return f"rates:{table}"
+
+
+def current_rates(table: str) -> str:
+    return f"rates today:{table}"
+
+
+class Tables:
+    """The tables of one execution. Threads share it: a cross-reference is loaded once, under a lock."""
+
+    def __init__(self, database: Database, xrefs: CrossReferences, names: frozenset[str]) -> None:
+        self.names = names
+        self._database = database
+        self._xrefs = xrefs
+        self._held: dict[tuple[str, str, str], pa.Table | None] = {}
+        self._guard = threading.Lock()
+
+    def rows_for(self, lookup: XrefLookup, session: Session, batch: pa.RecordBatch) -> pa.Table:
+        """The rows of the cross-reference that the batch may meet, columns k and v, both strings."""
+        held = self._held_rows(lookup)
+        if held is not None:
+            return held
+        # One question per batch, whatever its size: never a call per document.
+        keys = session.query(
+            f"SELECT DISTINCT CAST({lookup.key} AS VARCHAR) AS k FROM batch WHERE {lookup.key} IS NOT NULL", batch
+        )
+        found = self._xrefs.xref_lookup(lookup.table, lookup.column, lookup.want, keys.column(0).to_pylist())
+        return pa.table({"k": list(found), "v": list(found.values())}, schema=KEYED_SCHEMA)
+
+    def _held_rows(self, lookup: XrefLookup) -> pa.Table | None:
+        key = (lookup.table, lookup.column, lookup.want)
+        with self._guard:
+            if key not in self._held:
+                self._held[key] = self._load(*key)
+            return self._held[key]
+
+    def _load(self, table: str, column: str, want: str) -> pa.Table | None:
+        if self._xrefs.xref_rows(table) > HELD_ROWS_MAX:
+            return None
+        # A dict, because a column that is not unique must not double the documents that look it up.
+        rows = dict(self._xrefs.xref_all(table, column, want))
+        return pa.table({"k": list(rows), "v": list(rows.values())}, schema=KEYED_SCHEMA)
+
+
+def open_tables(
+    spec: Spec, process: str, artifacts: Mapping[str, Path], database: Database, xrefs: CrossReferences, today: date
+) -> Tables:
+    """Load what the bundle brings: rates are held, an empty cross-reference gets the rows it begins with.
+
+    artifacts: "<process>/<table>.csv" -> path. today: the day whose rates count where currency() names none; that of
+    the execution's plan, so that a resumed execution converts as the first attempt did. Raises StopRun.
+    """
+    for name, table in spec.tables.items():
+        path = artifacts.get(f"{process}/{name}.csv")
+        if isinstance(table, RatesTable):
+            _hold_rates(database, name, read_rates(path or Path(name), name), today)
+        elif path is not None and xrefs.xref_rows(name) == 0:
+            xrefs.xref_load(read_seed(path, name, table))
+    return Tables(database, xrefs, frozenset(spec.tables))
+
+
+def _hold_rates(database: Database, name: str, rates: pa.Table, today: date) -> None:
+    database.hold(dated_rates(name), rates)
+    past = rates.filter(pa.compute.less_equal(rates["day"], pa.scalar(today, pa.date32())))
+    newest = past.sort_by("day").group_by(["f", "t"], use_threads=False).aggregate([("rate", "last")])
+    database.hold(current_rates(name), newest.rename_columns({"rate_last": "rate"}))

@@ -1,0 +1,193 @@
+"""Evaluates compiled expressions over a batch: one fast query, and a second one for the suspect rows alone.
+
+A bad record never fails its neighbours. The fast query computes every column in its error-tolerant form and one boolean
+that says "this row is suspect"; only suspect rows are evaluated again, strictly, to learn what failed and why. A query
+that fails as a whole all the same (a cast that the compiler did not see) evaluates its batch strictly, row by row inside
+DuckDB. Results always stand in the order of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from dative.errors import StopRun
+from dative.errors import engine as codes
+
+from dative_atom.documents.batch import DOCUMENT
+from dative_atom.engine.database import Session, literal, quoted
+from dative_atom.engine.expression import Expression, Scope
+from dative_atom.engine.lookup import Lookup, Tables, XrefLookup
+
+SHAPE_LENGTH_MAX: Final = 40
+_SUSPECT: Final = "_suspect"
+_DATA_ERRORS: Final = (
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.InvalidInputException,
+    duckdb.InvalidTypeException,
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one row can not go on. row: its index in the batch. Nothing here holds a value."""
+
+    row: int
+    code: str
+    reason: str
+    field: str
+
+
+@dataclass
+class Evaluation:
+    """columns: one per output, as many rows as the batch, in its order. failures: at most one a row, rows rising."""
+
+    columns: list[pa.Array]
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass
+class Watch:
+    """What is counted of evaluation. strict_rows: rows that were evaluated strictly; equals the suspect rows."""
+
+    strict_rows: int = 0
+
+
+class Query:
+    """Named expressions over one kind of batch."""
+
+    def __init__(self, outputs: Sequence[tuple[str, Expression]], scope: Scope, tables: Tables) -> None:
+        """outputs: (target field, expression). scope: the one in which they were compiled."""
+        self._outputs = list(outputs)
+        self._computed = [(name, item) for name, item in outputs if item.field is None]
+        self._lookups: list[Lookup] = list(scope.lookups)
+        self._tables = tables
+        self._fast = self._fast_sql()
+        self.watch = Watch()
+
+    def evaluate(self, session: Session, batch: pa.RecordBatch) -> Evaluation:
+        """Evaluate over the batch, which has the fields and a DOCUMENT column. An empty batch gives typed columns."""
+        if not self._computed:
+            return Evaluation(self._columns(batch, {}))
+        views = [
+            (lookup.alias, self._tables.rows_for(lookup, session, batch))
+            for lookup in self._lookups
+            if isinstance(lookup, XrefLookup)
+        ]
+        try:
+            result = _aligned(session.query(self._fast, batch, views), batch)
+        except _DATA_ERRORS:
+            return self._strictly(session, batch, views)
+        computed = {name: result.column(f"c{index}") for index, (name, _) in enumerate(self._computed)}
+        evaluation = Evaluation(self._columns(batch, computed))
+        suspects = result.column(_SUSPECT)
+        if pc.any(suspects).as_py():
+            rows = pc.indices_nonzero(suspects)
+            evaluation.failures = self._reasons(session, batch.take(rows), rows.to_pylist(), views)
+        return evaluation
+
+    def types(self, session: Session, empty: pa.RecordBatch) -> list[pa.DataType]:
+        """The types of the outputs, found by evaluating no rows. Raises StopRun where an expression does not fit."""
+        return [column.type for column in self.evaluate(session, empty).columns]
+
+    def _columns(self, batch: pa.RecordBatch, computed: dict[str, pa.Array]) -> list[pa.Array]:
+        # A field that is only passed on is the same memory, never copied through the database.
+        return [
+            computed[name] if item.field is None else _field(batch, item.field, name) for name, item in self._outputs
+        ]
+
+    def _fast_sql(self) -> str:
+        columns = [f"{item.fast} AS c{index}" for index, (_, item) in enumerate(self._computed)]
+        flags = [fallible.flag for _, item in self._computed for fallible in item.fallibles]
+        suspect = f"coalesce({' OR '.join(flags)}, false)" if flags else "false"
+        return self._select([*columns, f"{suspect} AS {_SUSPECT}"])
+
+    def _select(self, columns: Sequence[str]) -> str:
+        joins = " ".join(lookup.join for lookup in self._lookups)
+        return f"SELECT b.{quoted(DOCUMENT)}, {', '.join(columns)} FROM batch b {joins}"
+
+    def _reasons(
+        self, session: Session, suspects: pa.RecordBatch, rows: Sequence[int], views: Sequence[tuple[str, pa.Table]]
+    ) -> list[Failure]:
+        """What failed in which of the suspect rows; a row in which nothing does has been acquitted."""
+        self.watch.strict_rows += suspects.num_rows
+        columns = [part for index, (_, item) in enumerate(self._computed) for part in _verdict(index, item)]
+        found = _aligned(session.query(self._select(columns), suspects, views), suspects).to_pylist()
+        failures = (self._failure(row, verdict) for row, verdict in zip(rows, found, strict=True))
+        return [failure for failure in failures if failure is not None]
+
+    def _failure(self, row: int, verdict: dict[str, Any]) -> Failure | None:
+        for index, (name, item) in enumerate(self._computed):
+            if not verdict[f"f{index}"]:
+                continue
+            place = verdict[f"p{index}"]
+            if place is None:
+                return Failure(
+                    row, "expression.evaluation_failed", f"{name} can not be computed for this document", name
+                )
+            fallible = item.fallibles[place]
+            shape = verdict[f"s{index}"]
+            of = f" for a value of the form {shape!r}" if shape else ""
+            return Failure(row, fallible.code, f"{name}: {fallible.text} failed{of}", name)
+        return None
+
+    def _strictly(self, session: Session, batch: pa.RecordBatch, views: Sequence[tuple[str, pa.Table]]) -> Evaluation:
+        """The whole batch in its strict form: dear, and taken only when the fast query failed as a whole."""
+        columns = [f"struct_extract({_tried(item)}, 'v') AS c{index}" for index, (_, item) in enumerate(self._computed)]
+        result = _aligned(session.query(self._select(columns), batch, views), batch)
+        computed = {name: result.column(f"c{index}") for index, (name, _) in enumerate(self._computed)}
+        failures = self._reasons(session, batch, range(batch.num_rows), views)
+        return Evaluation(self._columns(batch, computed), failures)
+
+
+def _tried(item: Expression) -> str:
+    # A struct, so that "failed" (no struct) and "null" (a struct with a null) are told apart.
+    return f"TRY(struct_pack(v := {item.strict}))"
+
+
+def _verdict(index: int, item: Expression) -> list[str]:
+    """f: it failed; p: the first fallible place that is suspect; s: the shape of the value there."""
+    if not item.fallibles:
+        return [f"{_tried(item)} IS NULL AS f{index}", f"NULL AS p{index}", f"NULL AS s{index}"]
+    places = " ".join(f"WHEN {fallible.flag} THEN {place}" for place, fallible in enumerate(item.fallibles))
+    shapes = " ".join(f"WHEN {fallible.flag} THEN {_shape(fallible.subject)}" for fallible in item.fallibles)
+    return [
+        f"{_tried(item)} IS NULL AS f{index}",
+        f"TRY(CASE {places} END) AS p{index}",
+        f"TRY(CASE {shapes} END) AS s{index}",
+    ]
+
+
+def _shape(subject: str) -> str:
+    """SQL of a value's form: every digit is 9 and every letter a, so that a person sees the format and no value."""
+    text = f"left(CAST({subject} AS VARCHAR), {SHAPE_LENGTH_MAX})"
+    digits = f"regexp_replace({text}, {literal('[0-9]')}, '9', 'g')"
+    return f"regexp_replace({digits}, {literal('[^ -@]')}, 'a', 'g')"
+
+
+def _field(batch: pa.RecordBatch, name: str, target: str) -> pa.Array:
+    index = batch.schema.get_field_index(name)
+    if index < 0:
+        folded = [position for position, other in enumerate(batch.schema.names) if other.lower() == name.lower()]
+        if len(folded) != 1:
+            raise StopRun(
+                f"field {target} is made of {name}, which the documents do not have", code=codes.COMPILE_FAILED
+            )
+        index = folded[0]
+    return batch.column(index)
+
+
+def _aligned(result: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The result in the order of the batch: a join may return rows in another one."""
+    documents = batch.column(DOCUMENT)
+    if result.column(DOCUMENT).equals(documents):
+        return result
+    if result.num_rows != batch.num_rows:
+        raise StopRun(f"a query made {result.num_rows} rows of {batch.num_rows} documents", code=codes.UNACCOUNTED)
+    order = pc.index_in(documents, value_set=result.column(DOCUMENT))
+    return result.take(order)

@@ -1,0 +1,41 @@
+"""The rows that a cross-reference table begins with, from the CSV beside the process."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from dative.errors import StopRun
+from dative.errors import engine as codes
+from dative.process.model import XrefTable
+
+from dative_atom.journal.contract import LinkRows
+
+
+def read_seed(path: Path, name: str, table: XrefTable) -> LinkRows:
+    """Its rows, header first, every column of the table. StopRun names the first line that does not fit."""
+    columns: dict[str, list[str]] = {column: [] for column in table.columns}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                _append(columns, row, f"{name}:{reader.line_num}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StopRun(f"the rows of table {name} can not be read", code=codes.TABLE_INVALID, where=name) from error
+    return LinkRows(name, columns, unique_columns(table))
+
+
+def _append(columns: dict[str, list[str]], row: dict[str, str | None], where: str) -> None:
+    for column, values in columns.items():
+        value = row.get(column)
+        if not value:
+            raise StopRun(f"{where}: column {column} has no value", code=codes.TABLE_INVALID, where=where)
+        values.append(value)
+
+
+def unique_columns(table: XrefTable) -> tuple[str, ...]:
+    """The columns in which a value stands once, as `LinkRows.unique` says it; empty means all of them.
+
+    A table declared unique nowhere is kept unique in its first column all the same: a lookup by a key has one answer.
+    """
+    return () if table.unique == "both" else table.columns[:1]

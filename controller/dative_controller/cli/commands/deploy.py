@@ -1,0 +1,232 @@
+"""`dative plan`, `diff`, `deploy`, `undeploy`: one process into an environment, or out of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dative_controller.cli.app import App, command, env_option, molecule_option, yes_option
+
+if TYPE_CHECKING:
+    from dative_controller.cli.deploying import Next, Part
+    from dative_controller.cli.plan import Plan
+    from dative_controller.cli.release import Situation
+
+
+def _show_plan(app: App, plan: Plan) -> None:
+    """On stderr, in colour where there is some."""
+    colours = {"+": "green", "-": "red", "~": "yellow"}
+    for process in plan.processes:
+        if process.changed:
+            before = f"r{process.before}" if process.before else "new"
+            after = f"r{process.after}" if process.after else "removed"
+            app.say(click.style(f"  {process.name}  {before} → {after}", bold=True))
+            for line in process.lines:
+                app.say(click.style(f"    {line.sign} {line.text}", fg=colours[line.sign]))
+    kept = sum(not process.changed for process in plan.processes)
+    if kept:
+        app.say(click.style(f"  {kept} other process{'es' if kept != 1 else ''} unchanged", dim=True))
+    for line in plan.settings:
+        app.say(click.style(f"  environment {line.sign} {line.text}", fg=colours[line.sign]))
+    for need in plan.needs:
+        app.say(click.style(f"  needs ✗ {need}", fg="red"))
+    for note in plan.notes:
+        app.say(f"  note    {note}")
+
+
+def planned(app: App, target: str, environment: str | None, molecule: str) -> tuple[Situation, Next, Plan]:
+    """Read, check and compare; deploys nothing. Errors: those of the steps it takes."""
+    from dative_controller.cli import release, sources
+    from dative_controller.cli.deploying import packed, versions_of
+
+    ready = sources.ready(sources.named(target))
+    here = release.situation(app, environment, molecule)
+    versions = versions_of(ready.name, here.deployed)
+    part = packed(ready.name, ready.definition, ready.tables, here.frame.current, versions)
+    following = following_of(app, here, put=[part])
+    warnings = [f"{finding.message} ({finding.code.name}, line {finding.line})" for finding in ready.warnings]
+    return here, following, release.plan(app, here, following, warnings)
+
+
+def following_of(
+    app: App,
+    here: Situation,
+    *,
+    put: list[Part],
+    remove: tuple[str, ...] = (),
+    message: str = "",
+    back_to: int | None = None,
+) -> Next:
+    """The next manifest, stamped and named. back_to: the generation whose content comes back."""
+    from dative_controller.cli import release
+    from dative_controller.cli.deploying import next_manifest
+
+    return next_manifest(
+        here.frame,
+        put=put,
+        remove=remove,
+        now=app.clock.now(),
+        signer=release.signer(app, message),
+        request_id=app.request_id(),
+        rollback_of=back_to,
+    )
+
+
+def refuse_incomplete(plan: Plan, names: tuple[str, ...]) -> None:
+    """What the environment lacks for these processes is found here, not at the first execution."""
+    from dative.errors.cli import MISSING_BINDING, CliError
+
+    needs = [need for need in plan.needs if need.partition(":")[0] in names]
+    if needs:
+        listed = "\n".join(f"  ✗ {need}" for need in needs)
+        raise CliError(f"environment {plan.environment} lacks:\n{listed}", code=MISSING_BINDING)
+
+
+def finish(
+    app: App,
+    here: Situation,
+    following: Next,
+    *,
+    kind: str,
+    message: str,
+    undo: str,
+    watch: bool,
+    check_index: int | None = None,
+) -> None:
+    """Sign and create; tell who, what, where and the way back; follow it when asked."""
+    from dative_controller.cli import release, watching
+
+    answer = release.deploy(
+        app, here, following, kind=kind, check_index=check_index or here.check_index, reason=message
+    )
+    processes = ", ".join(f"{entry.process_id} r{entry.version}" for entry in following.manifest.processes) or "nothing"
+    app.done(
+        f"generation {answer.generation} of {here.environment.name}/{here.frame.molecule_id}"
+        f" signed by {app.context.subject}: {processes}"
+    )
+    app.say("  note   running executions finish on their version")
+    app.undo(undo)
+    app.out.item(
+        "Deployment",
+        {
+            "deployment_id": answer.deployment_id,
+            "generation": answer.generation,
+            "environment": here.environment.name,
+            "manifest_digest": following.manifest.digest,
+            "processes": [f"{entry.process_id}@{entry.version}" for entry in following.manifest.processes],
+            "trace_id": app.trace.trace_id,
+        },
+        [("deployment", "deployment_id"), ("generation", "generation"), ("manifest", "manifest_digest")],
+        name="deployment_id",
+    )
+    if watch:
+        code = watching.deployment(app, answer.deployment_id)
+        if code:
+            click.get_current_context().exit(code)
+
+
+def _plan(app: App, target: str, environment: str | None, molecule: str, exit_code: bool) -> None:
+    _, _, plan = planned(app, target, environment, molecule)
+    if app.out.is_table:
+        _show_plan(app, plan)
+        app.say("  no change" if not plan.changed else "")
+        click.echo(f"check-index {plan.check_index}")
+    else:
+        app.out.item("Plan", plan.as_data(), [], name="check_index")
+    if exit_code and plan.changed:
+        click.get_current_context().exit(3)
+
+
+def _plan_command(name: str) -> click.Command:
+    @command(name, help="What `dative deploy` would change. PROCESS is a file, or the name of a process below here.")
+    @click.argument("target", metavar="PROCESS")
+    @env_option
+    @molecule_option
+    @click.option("--exit-code", is_flag=True, help="Exit 3 when there are changes.")
+    def run(app: App, target: str, environment: str | None, molecule: str, exit_code: bool) -> None:
+        _plan(app, target, environment, molecule, exit_code)
+
+    return run
+
+
+plan = _plan_command("plan")
+diff = _plan_command("diff")
+
+
+@command("deploy", mutates=True)
+@click.argument("target", metavar="PROCESS")
+@env_option
+@molecule_option
+@click.option("--check-index", type=int, help="From `dative plan`: refuse when anything changed since.")
+@click.option("--watch/--no-watch", default=False, help="Follow it atom by atom.")
+@click.option("-m", "--message", default="", help="Why; kept with the deployment.")
+@yes_option
+def deploy(
+    app: App,
+    target: str,
+    environment: str | None,
+    molecule: str,
+    check_index: int | None,
+    watch: bool,
+    message: str,
+    yes: bool,
+) -> None:
+    """Validate, pack, sign and deploy PROCESS: a file, or the name of a process below here.
+
+    The other processes of the molecule stay as they are.
+    """
+    here, following, plan = planned(app, target, environment, molecule)
+    _show_plan(app, plan)
+    name = next(iter({part.process_id for part in following.manifest.processes} - here.parts.keys()), "")
+    changed = tuple(process.name for process in plan.processes if process.changed) or ((name,) if name else ())
+    if (
+        not plan.changed
+        and here.frame.current is not None
+        and here.frame.current.artifacts == following.manifest.artifacts
+    ):
+        app.done(f"{here.environment.name} runs exactly this already; nothing was deployed")
+        return
+    refuse_incomplete(plan, changed)
+    app.confirm(f"deploy {', '.join(changed) or 'new settings'}", here.environment, yes=yes)
+    was_there = all(name in here.parts for name in changed)
+    process = changed[0] if changed else ""
+    undo = (
+        f"dative rollback {process} --env {here.environment.name}"
+        if was_there and process
+        else f"dative undeploy {process} --env {here.environment.name}"
+        if process
+        else f"dative rollback --to {here.frame.generation} --env {here.environment.name}"
+    )
+    finish(app, here, following, kind="deploy", message=message, undo=undo, watch=watch, check_index=check_index)
+
+
+@command("undeploy", mutates=True)
+@click.argument("name", metavar="PROCESS")
+@env_option
+@molecule_option
+@click.option("--watch/--no-watch", default=False, help="Follow it atom by atom.")
+@click.option("-m", "--message", default="", help="Why; kept with the deployment.")
+@yes_option
+def undeploy(app: App, name: str, environment: str | None, molecule: str, watch: bool, message: str, yes: bool) -> None:
+    """Take a process out of an environment, as a new signed generation. Running executions finish."""
+    from dative_controller.cli import release
+
+    here = release.situation(app, environment, molecule)
+    name = deployed_name(here, name)
+    following = following_of(app, here, put=[], remove=(name,), message=message)
+    app.confirm(f"undeploy {name}", here.environment, yes=yes)
+    undo = f"dative rollback --to {here.frame.generation} --env {here.environment.name}"
+    finish(app, here, following, kind="deploy", message=message, undo=undo, watch=watch)
+
+
+def deployed_name(here: Situation, text: str) -> str:
+    """The deployed process that a name or a unique prefix means. Errors: cli.not_deployed."""
+    from dative.errors.cli import NOT_DEPLOYED, CliError
+
+    names = sorted(here.parts)
+    fitting = [text] if text in names else [name for name in names if name.startswith(text)]
+    if len(fitting) == 1:
+        return fitting[0]
+    there = ", ".join(fitting or names) or "nothing"
+    raise CliError(f"no single process {text} in {here.environment.name}; there is: {there}", code=NOT_DEPLOYED)

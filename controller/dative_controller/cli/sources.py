@@ -1,0 +1,161 @@
+"""Process files on this machine: found by path or name, read, checked, with the tables that stand beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dative.errors.cli import FINDINGS, PROCESS_NOT_FOUND, CliError
+
+if TYPE_CHECKING:
+    from dative.process.findings import Finding
+    from dative.process.model import Process
+
+FILES_MAX = 1000
+"""At the bound the search stops with an error: somebody named a home directory."""
+TABLE_BYTES_MAX = 64 << 20
+FILE_BYTES_MAX = 16 << 20
+"""Read at most; the language's own limit is lower and gives the finding."""
+_KIND = re.compile(r"^kind:\s*['\"]?Process['\"]?\s*(#.*)?$", re.MULTILINE)
+_NAME = re.compile(r"\A[a-z0-9][a-z0-9._-]{0,127}\Z")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One process file, checked. process: None when it has errors."""
+
+    path: Path
+    process: Process | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A process that may be packed. definition: canonical JSON. tables: name -> CSV. warnings: findings to show."""
+
+    name: str
+    definition: bytes
+    tables: dict[str, bytes]
+    warnings: tuple[Finding, ...]
+
+
+def files(paths: tuple[str, ...]) -> list[Path]:
+    """Process files under the paths; a file named outright is taken whatever it holds.
+
+    Errors: cli.process_not_found for a path that is not there, or when there is none at all.
+    """
+    found: list[Path] = []
+    for text in paths or (".",):
+        path = Path(text)
+        if path.is_dir():
+            found += [file for file in _yaml_below(path) if _is_process(file)]
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise CliError(f"there is no {text}", code=PROCESS_NOT_FOUND)
+    if not found:
+        raise CliError(f"no process file under {', '.join(paths or ('.',))}", code=PROCESS_NOT_FOUND)
+    return list(dict.fromkeys(found))
+
+
+def named(text: str) -> Path:
+    """The one file that a path or a process' name (or unique prefix of one) means, searched below here.
+
+    Errors: cli.process_not_found, also when several fit.
+    """
+    path = Path(text)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        below = files((text,))
+        if len(below) == 1:
+            return below[0]
+        raise CliError(f"{text} holds {len(below)} processes; name one of them", code=PROCESS_NOT_FOUND)
+    if _NAME.match(text) is None:
+        raise CliError(f"there is no {text}", code=PROCESS_NOT_FOUND)
+    candidates = {file: _declared_name(file) for file in _yaml_below(Path()) if _is_process(file)}
+    for fits in (lambda name: name == text, lambda name: name.startswith(text)):
+        fitting = [file for file, name in candidates.items() if fits(name)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            there = ", ".join(str(file) for file in fitting)
+            raise CliError(f"{text} fits more than one process: {there}", code=PROCESS_NOT_FOUND)
+    raise CliError(f"no process {text} in a file below {Path.cwd().name}/", code=PROCESS_NOT_FOUND)
+
+
+def check(path: Path) -> Source:
+    """Load and validate one file; bad input is findings, never an exception."""
+    from dative.process.load import check as check_text
+
+    with path.open("rb") as file:
+        text = file.read(FILE_BYTES_MAX)
+    loaded = check_text(text, filename=str(path))
+    return Source(path, loaded.process, tuple(loaded.findings))
+
+
+def ready(path: Path) -> Ready:
+    """The process of a file with its tables. Errors: cli.process_invalid with every finding, cli.process_not_found."""
+    from dative.process.load import canonical_process
+
+    source = check(path)
+    if source.process is None:
+        errors = [finding for finding in source.findings if finding.severity == "error"]
+        listed = "\n".join(f"  {line}" for finding in errors for line in finding_lines(finding))
+        count = f"{len(errors)} finding{'s' if len(errors) != 1 else ''}"
+        raise CliError(f"{path} has {count}:\n{listed}", code=FINDINGS, next=f"dative process validate {path}")
+    process = source.process
+    return Ready(process.name, canonical_process(process), _tables(path, process), source.findings)
+
+
+def finding_lines(finding: Finding) -> list[str]:
+    """Place, what, code; then what helps."""
+    head = (
+        f"{finding.file}:{finding.line}:{finding.column}: {finding.severity}: {finding.message} ({finding.code.name})"
+    )
+    return [head, f"  next: {finding.next}"] if finding.next else [head]
+
+
+def _tables(path: Path, process: Process) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for name, table in process.spec.tables.items():
+        if table.file is None:
+            continue
+        file = path.parent / table.file
+        # A process file may come from anybody; it packs what lies beside it, nothing else of this machine.
+        if not file.resolve().is_relative_to(path.parent.resolve()):
+            raise CliError(f"table {name}: {table.file} is not beside the process", code=FINDINGS, where=str(path))
+        if not file.is_file():
+            raise CliError(f"table {name}: there is no {table.file}", code=PROCESS_NOT_FOUND, where=str(path))
+        if file.stat().st_size > TABLE_BYTES_MAX:
+            raise CliError(f"table {name}: over {TABLE_BYTES_MAX} bytes", code=FINDINGS, where=str(file))
+        found[name] = file.read_bytes()
+    return found
+
+
+def _yaml_below(directory: Path) -> Iterator[Path]:
+    count = 0
+    for pattern in ("*.yaml", "*.yml"):
+        for file in sorted(directory.rglob(pattern)):
+            if any(part.startswith(".") for part in file.relative_to(directory).parts):
+                continue
+            count += 1
+            if count > FILES_MAX:
+                raise CliError(f"over {FILES_MAX} YAML files below {directory}; name a folder", code=PROCESS_NOT_FOUND)
+            yield file
+
+
+def _is_process(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return _KIND.search(opened.read(FILE_BYTES_MAX).decode(errors="replace")) is not None
+
+
+def _declared_name(file: Path) -> str:
+    from dative.process.load import load
+
+    with file.open("rb") as opened:
+        loaded = load(opened.read(FILE_BYTES_MAX), filename=str(file))
+    return loaded.draft.name if loaded.draft else ""

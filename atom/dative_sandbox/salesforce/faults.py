@@ -77,6 +77,7 @@ class FaultScript:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._struck = threading.Condition(self._lock)
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
@@ -94,6 +95,11 @@ class FaultScript:
         with self._lock:
             return list(self._faults)
 
+    def wait_struck(self, fault: Fault, timeout_s: float = 10.0) -> bool:
+        """Wait until this fault has struck at least once; False when the time is up."""
+        with self._struck:
+            return self._struck.wait_for(lambda: fault.struck > 0, timeout_s)
+
     def strike(self, method: str, path: str) -> Fault | None:
         """The fault that strikes this request, counted; None lets it pass. A used up fault stays listed for assertions."""
         with self._lock:
@@ -105,5 +111,6 @@ class FaultScript:
                     continue
                 fault.times -= fault.times > 0
                 fault.struck += 1
+                self._struck.notify_all()
                 return fault
         return None

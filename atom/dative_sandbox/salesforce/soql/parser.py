@@ -139,9 +139,10 @@ class _Parser:
         if token.upper == "FIELDS":
             self.take()
             self.take()
-            which = self.name()
-            if which.upper not in ("ALL", "STANDARD", "CUSTOM"):
-                raise unexpected(self.query, which)
+            # ALL is a clause word elsewhere, so this is not `name()`.
+            if not self.is_("ALL", "STANDARD", "CUSTOM"):
+                raise unexpected(self.query, self.token)
+            which = self.take()
             self.expect(")")
             return AllFields(which.upper, token.at)
         if token.upper == "TOLABEL":
@@ -220,7 +221,11 @@ class _Parser:
     # --- conditions ---------------------------------------------------------------------------------------------------
 
     def condition(self) -> Condition:
-        """A chain of AND or a chain of OR; the two mixed without parentheses are an error, as with the vendor."""
+        """A chain of AND or a chain of OR.
+
+        The two mixed without parentheses are an error, as with the vendor: the chain ends at the other word, and whoever
+        called expects something else there.
+        """
         self.depth += 1
         if self.depth > _NESTING_MAX:
             raise ApiError(400, "QUERY_TOO_COMPLICATED", "the filter conditions are too complicated")
@@ -228,8 +233,6 @@ class _Parser:
         operator = self.token.upper if self.is_("AND", "OR") else None
         while operator and self.accept(operator):
             operands.append(self.term())
-        if self.is_("AND", "OR"):
-            raise unexpected(self.query, self.token)
         self.depth -= 1
         return operands[0] if operator is None else Combined(operator, tuple(operands))
 

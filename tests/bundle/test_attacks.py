@@ -156,7 +156,8 @@ def wrong_organization(world: Any) -> None:
 
 
 def foreign_trust(world: Any) -> None:
-    world.verify(world.signed(world.manifest()), identity=world.as_atom(organization_id="evil"))
+    theirs = world.signed(world.manifest(organization_id="evil"))
+    world.verify(theirs, identity=world.as_atom(organization_id="evil"))
 
 
 def wrong_environment(world: Any) -> None:
@@ -267,8 +268,8 @@ def ten_megabyte_envelope(world: Any) -> None:
     world.verify(b'{"payload":"' + b"A" * 10_000_000 + b'"}')
 
 
-def two_megabyte_manifest(world: Any) -> None:
-    world.verify_raw(world.altered(request_id="x" * 1_100_000))
+def manifest_over_a_megabyte_in_an_envelope_that_is_not(world: Any) -> None:
+    world.verify_raw(world.altered(request_id="x" * (1 << 20)))
 
 
 def a_thousand_signatures(world: Any) -> None:
@@ -294,6 +295,11 @@ def one_process_twice(world: Any) -> None:
     world.verify_raw(world.altered(processes=[entry, entry]))
 
 
+def one_artifact_name_twice(world: Any) -> None:
+    one = msgspec.to_builtins(world.manifest().artifacts[0])
+    world.verify_raw(world.altered(artifacts=[one, one | {"digest": digest_of(b"other")}]))
+
+
 def one_digest_with_two_sizes(world: Any) -> None:
     one = msgspec.to_builtins(world.manifest().artifacts[0])
     world.verify_raw(world.altered(artifacts=[one, one | {"name": "again.json", "size": 1}]))
@@ -309,6 +315,10 @@ def process_that_is_a_table(world: Any) -> None:
 
 def stale_statement(world: Any) -> None:
     world.fresh(issued_at=world.now - timedelta(hours=25), expires_at=world.now - timedelta(hours=1))
+
+
+def freshness_from_the_future(world: Any) -> None:
+    world.fresh(issued_at=world.now + timedelta(hours=2))
 
 
 def revocation_rollback(world: Any) -> None:
@@ -371,15 +381,17 @@ ATTACKS = [
     (depth_bomb, "bundle.malformed"),
     (depth_bomb_as_the_envelope, "bundle.malformed"),
     (ten_megabyte_envelope, "bundle.too_large"),
-    (two_megabyte_manifest, "bundle.too_large"),
+    (manifest_over_a_megabyte_in_an_envelope_that_is_not, "bundle.too_large"),
     (a_thousand_signatures, "bundle.too_large"),
     (not_utf8, "bundle.malformed"),
     (empty, "bundle.malformed"),
     (half_a_surrogate_pair, "bundle.malformed"),
     (one_process_twice, "bundle.malformed"),
+    (one_artifact_name_twice, "bundle.malformed"),
     (one_digest_with_two_sizes, "bundle.malformed"),
     (process_that_is_a_table, "bundle.malformed"),
     (stale_statement, "freshness.stale"),
+    (freshness_from_the_future, "bundle.not_yet_valid"),
     (revocation_rollback, "bundle.rollback"),
     (freshness_of_another_environment, "bundle.wrong_environment"),
 ]

@@ -14,8 +14,6 @@ from dative.errors.base import DativeError
 from dative.errors.bundle import BundleRefused
 from dative.errors.trust import TrustRefused
 
-TOP = 2**63 - 1
-
 
 def flipped_byte(world: Any) -> None:
     verify_blob(world.manifest().artifacts[0], bytes([world.process[0] ^ 1]) + world.process[1:])

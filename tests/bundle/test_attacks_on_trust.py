@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from dative.bundle.canonical import canonical_json
 from dative.bundle.envelope import sign
-from dative.bundle.trust import walk
+from dative.bundle.manifest import TRUST_TYPE
+from dative.bundle.trust import new_trust, pinned, read_trust, sign_trust, walk
 from dative.errors.base import DativeError
 from dative.errors.bundle import BundleRefused
 from dative.errors.trust import TrustRefused
-
-TOP = 2**63 - 1
 
 
 def skipped_trust_version(world: Any) -> None:
@@ -58,7 +58,7 @@ def key_under_the_id_of_another(world: Any) -> None:
     body["keys"][world.release.keyid] = world.stranger.public.raw.hex()
     walk(
         world.trust,
-        [sign("application/vnd.dative.trust.v1+json", canonical_json(body), world.roots).to_bytes()],
+        [sign(TRUST_TYPE, canonical_json(body), world.roots).to_bytes()],
         world.now,
     )
 
@@ -76,7 +76,7 @@ def threshold_of_none(world: Any) -> None:
     body["roles"]["release"]["threshold"] = 0
     walk(
         world.trust,
-        [sign("application/vnd.dative.trust.v1+json", canonical_json(body), world.roots).to_bytes()],
+        [sign(TRUST_TYPE, canonical_json(body), world.roots).to_bytes()],
         world.now,
     )
 
@@ -86,7 +86,51 @@ def revoked_key(world: Any) -> None:
     world.verify(world.signed(world.manifest(), world.release))
 
 
+def first_document_of_another_root(world: Any) -> None:
+    theirs = new_trust(
+        organization_id="acme",
+        root=[world.stranger.public],
+        release=[world.second.public],
+        online=[world.online.public],
+        expires_at=world.now + timedelta(days=1),
+    )
+    pinned(sign_trust(theirs, [world.stranger]).to_bytes(), world.trust.digest, world.now)
+
+
+def first_document_half_signed(world: Any) -> None:
+    pinned(sign_trust(world.trust, world.roots[:1]).to_bytes(), world.trust.digest, world.now)
+
+
+def first_document_that_has_expired(world: Any) -> None:
+    pinned(world.trust_envelope, world.trust.digest, world.now + timedelta(days=365))
+
+
+def stored_document_half_signed(world: Any) -> None:
+    read_trust(sign_trust(world.trust, [world.roots[1], world.stranger]).to_bytes())
+
+
+def key_that_is_not_listed(world: Any) -> None:
+    body = json.loads(world.next_trust().to_payload())
+    del body["keys"][world.release.keyid]
+    walk(world.trust, [sign(TRUST_TYPE, canonical_json(body), world.roots).to_bytes()], world.now)
+
+
+def one_key_listed_twice_to_reach_a_threshold(world: Any) -> None:
+    world.next_trust(release=[world.release.public, world.release.public], release_threshold=2)
+
+
+def endless_chain(world: Any) -> None:
+    walk(world.trust, [world.trust_envelope] * 257, world.now)
+
+
 ATTACKS = [
+    (first_document_of_another_root, "trust.not_pinned"),
+    (first_document_half_signed, "trust.below_threshold"),
+    (first_document_that_has_expired, "trust.expired"),
+    (stored_document_half_signed, "trust.below_threshold"),
+    (key_that_is_not_listed, "bundle.malformed"),
+    (one_key_listed_twice_to_reach_a_threshold, "trust.malformed"),
+    (endless_chain, "trust.chain_too_long"),
     (skipped_trust_version, "trust.version_skipped"),
     (missing_threshold_of_the_old_root, "trust.below_threshold"),
     (missing_threshold_of_the_new_root, "trust.below_threshold"),
@@ -111,3 +155,7 @@ def test_the_attack_is_refused_with_its_code(world: Any, attack: Any, code: str)
     assert isinstance(refused.value, BundleRefused | TrustRefused)
     assert refused.value.message
     assert refused.value.next
+
+
+def test_the_pinned_document_is_taken(world: Any) -> None:
+    assert pinned(world.trust_envelope, world.trust.digest, world.now) == world.trust

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from dative.bundle.accepted import Accepted
 from dative.bundle.blobs import digest_of
 from dative.bundle.envelope import Envelope, countersign
 from dative.bundle.freshness import freshness_warning
-from dative.bundle.manifest import ENVELOPE_BYTES_MAX, Audience, ProcessEntry
+from dative.bundle.manifest import ENVELOPE_BYTES_MAX, Audience, Manifest, ProcessEntry
 from dative.bundle.trust import read_trust, sign_trust, walk
 from dative.bundle.verify import readopt
 from dative.errors.bundle import FRESHNESS_BEHIND, FRESHNESS_STALE, FRESHNESS_WITHHELD, BundleRefused
@@ -28,6 +29,16 @@ def test_generations_may_be_skipped_because_only_the_newest_counts(world: Any) -
 
 def test_a_repeated_push_of_the_accepted_manifest_is_harmless(world: Any) -> None:
     assert world.verify(world.signed(world.first), now=world.now + timedelta(days=900)).digest == world.first.digest
+
+
+def test_the_push_that_brings_a_rotation_repeats_the_accepted_manifest_and_is_harmless(world: Any) -> None:
+    world.rotate(release=[world.second.public])
+    again = world.verify(world.signed(world.first))
+    world.accepted = world.accepted.with_manifest(again, world.identity, world.trust.version)
+    assert readopt(world.signed(world.first), **world.at_restart()) == world.first
+    with pytest.raises(BundleRefused) as refused:  # the key that is gone signs nothing new
+        world.verify(world.signed(world.manifest()))
+    assert refused.value.code.name == "bundle.bad_signature"
 
 
 def test_an_honest_rollback_is_a_new_generation_with_the_old_content(world: Any) -> None:
@@ -107,7 +118,7 @@ def test_keys_rotate_version_by_version_until_none_of_the_first_is_left(world: A
         held = [held[-1], fresh_key]
     assert walk(start, chain, world.now) == document
     assert not set(start.roles.root.keyids) & set(document.roles.root.keyids)
-    assert walk(start, [], world.now) is start
+    assert walk(start, [], world.now + timedelta(days=2000)) is start  # nothing new, nothing to refuse
 
 
 def test_an_expired_version_in_the_middle_of_a_chain_is_walked_over(world: Any) -> None:
@@ -154,3 +165,11 @@ def test_a_second_person_countersigns_the_same_payload(world: Any) -> None:
     assert both.payload == alone.payload
     assert len(both.signatures) == 2
     assert world.verify(both.to_bytes()).generation == 2
+
+
+def test_the_digest_follows_from_the_fields_whether_read_or_made(world: Any) -> None:
+    made = world.manifest(request_id="\u00e9\U0001f600\n\x7f\x00")
+    read = Manifest.parse(made.to_payload())
+    assert read == made
+    assert read.digest == made.digest == digest_of(made.to_payload())
+    assert msgspec.structs.replace(read, generation=9).digest != read.digest

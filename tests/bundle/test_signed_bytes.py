@@ -68,6 +68,18 @@ def test_json_that_two_readers_could_read_differently_is_refused(data: bytes) ->
         parse_strict(data, bytes_max=1000 if data.startswith(b'"x') else 100_000)
 
 
+def test_depth_is_bounded_whatever_the_parser_could_bear() -> None:
+    for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
+        assert parse_strict(opening * 32 + b"1" + closing * 32, bytes_max=1000)
+        with pytest.raises(BundleRefused):
+            parse_strict(opening * 33 + b"1" + closing * 33, bytes_max=1000)
+    deep: Any = 1
+    for _ in range(33):
+        deep = [deep]
+    with pytest.raises(BundleRefused):
+        canonical_json(deep)
+
+
 def test_brackets_inside_strings_are_no_depth() -> None:
     assert parse_strict(b'["' + b"[" * 100 + b'\\"]"]', bytes_max=1000) == ["[" * 100 + '"]']
 

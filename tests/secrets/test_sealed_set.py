@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dative.bundle.canonical import canonical_json
 from dative.bundle.keys import SigningKey
 from dative.errors.base import DativeError
 from dative.errors.bundle import BundleRefused
 from dative.errors.secrets import SecretsRefused
-from dative.secrets.seal import SealKey
+from dative.secrets.seal import SealKey, open_sealed, seal_info
 from dative.secrets.sealed_set import (
     Recipient,
     SealedSet,
@@ -74,6 +76,21 @@ def test_an_atom_that_left_opens_no_later_set_and_its_secrets_are_named(deployer
     forged = msgspec.structs.replace(second, recipients=(*second.recipients, old))
     with pytest.raises(SecretsRefused):
         reveal(forged, deployer, "atom2")
+
+
+def test_the_key_that_an_atom_took_along_opens_nothing_sealed_later(deployer: Any, first: SealedSet) -> None:
+    info = seal_info("dative/environment-key/v1", "prod", "1", "atom2")
+    mine = next(one for one in first.recipients if one.id == "atom2")
+    taken = AESGCM(open_sealed(mine.sealed_key, deployer.atoms["atom2"], info))
+
+    def read(sealed: SealedSet) -> bytes:
+        value = sealed.values[0]
+        info = seal_info("dative/secret/v1", "prod", str(sealed.key_epoch), value.name, str(value.version))
+        return taken.decrypt(value.ciphertext[:12], value.ciphertext[12:], info)
+
+    assert read(first) == b"k"
+    with pytest.raises(InvalidTag):
+        read(seal_values(first, deployer.recovery, {}, deployer.recipients(version=2), "prod"))
 
 
 def test_a_key_that_changed_counts_as_one_that_left(deployer: Any, first: SealedSet) -> None:
@@ -166,6 +183,21 @@ def test_sealing_without_the_recovery_key_is_refused(deployer: Any) -> None:
 def test_sealing_for_another_environment_than_the_lists_is_refused(deployer: Any) -> None:
     with pytest.raises(SecretsRefused):
         seal_values(None, deployer.recovery, {"a": "b"}, deployer.recipients(), "test")
+
+
+def test_a_set_of_another_environment_is_not_built_on(deployer: Any) -> None:
+    envelope = deployer.envelope(environment="test")
+    test = verify_recipients(envelope, trust=deployer.trust, environment_id="test")
+    other = seal_values(None, deployer.recovery, {"a": "b"}, test, "test")
+    with pytest.raises(SecretsRefused):
+        seal_values(other, deployer.recovery, {}, deployer.recipients(), "prod")
+
+
+def test_a_sealed_key_opens_under_its_own_recipients_id_only(deployer: Any, first: SealedSet) -> None:
+    renamed = tuple(msgspec.structs.replace(one, id="x" + one.id) for one in first.recipients)
+    with pytest.raises(SecretsRefused) as refused:
+        open_set(msgspec.structs.replace(first, recipients=renamed).to_bytes(), deployer.atoms["atom1"], "xatom1")
+    assert refused.value.code.name == "secrets.cannot_open"
 
 
 def test_an_older_recipient_list_is_refused(deployer: Any, first: SealedSet) -> None:

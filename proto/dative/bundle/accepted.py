@@ -66,8 +66,13 @@ class Accepted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return now if self.time_floor is None else max(now, self.time_floor)
 
     def with_manifest(self, manifest: Manifest, identity: Identity, trust_version: int) -> Accepted:
-        """The memory after `manifest`, which was verified under that trust version, is accepted."""
+        """The memory after `manifest`, which was verified under that trust version, is accepted.
+
+        Accepting the same one again changes nothing: its signatures were verified under the document of the first time.
+        """
         former = self.position(identity)
+        if former is not None and former.manifest_digest == manifest.digest:
+            return self
         counters = dict(former.release_counters) if former else {}
         for entry in manifest.processes:
             counters[entry.process_id] = entry.release_counter

@@ -116,7 +116,8 @@ class BlobWriter:
         part.parent.mkdir(parents=True, exist_ok=True)
         self._hash = hashlib.sha256()
         self.offset = 0
-        self._file = part.open("a+b")
+        # Tables may hold a customer's data: readable by this account only.
+        self._file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+b")
         self._take_up()
 
     def _take_up(self) -> None:
@@ -157,6 +158,12 @@ class BlobWriter:
     def close(self) -> None:
         """Stop for now; what came stays for the next try. Fine after `finish`."""
         self._file.close()
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _throw_away(self) -> None:
         self._file.close()

@@ -48,9 +48,7 @@ def parse_strict(data: bytes, *, bytes_max: int, depth_max: int = DEPTH_MAX) -> 
     bytes_max, depth_max: checked before anything is parsed.
     Errors: bundle.too_large; bundle.malformed.
     """
-    if len(data) > bytes_max:
-        raise BundleRefused(f"{len(data)} bytes of JSON, {bytes_max} are allowed", code=TOO_LARGE)
-    _check_depth(data, depth_max)
+    check_limits(data, bytes_max=bytes_max, depth_max=depth_max)
     try:
         value: JSON = _DECODER.decode(data.decode())
         if _SURROGATE_ESCAPE.search(data):
@@ -59,6 +57,13 @@ def parse_strict(data: bytes, *, bytes_max: int, depth_max: int = DEPTH_MAX) -> 
         # ValueError covers bytes that are not UTF-8, JSON that is none, and what the hooks below refuse.
         raise BundleRefused(f"not strict JSON: {_reason(broken)}", code=MALFORMED) from broken
     return value
+
+
+def check_limits(data: bytes, *, bytes_max: int, depth_max: int = DEPTH_MAX) -> None:
+    """Length and depth, before any parser sees `data`. Errors: bundle.too_large, bundle.malformed."""
+    if len(data) > bytes_max:
+        raise BundleRefused(f"{len(data)} bytes of JSON, {bytes_max} are allowed", code=TOO_LARGE)
+    _check_depth(data, depth_max)
 
 
 def _check(value: JSON, depth_left: int) -> None:

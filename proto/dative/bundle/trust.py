@@ -21,6 +21,7 @@ from dative.bundle.manifest import TRUST_TYPE, Counter, Id, Moment, read_documen
 from dative.errors.bundle import WRONG_TYPE, BundleRefused
 from dative.errors.trust import (
     BELOW_THRESHOLD,
+    CHAIN_TOO_LONG,
     EXPIRED,
     NOT_PINNED,
     ROLLBACK,
@@ -202,10 +203,11 @@ def walk(current: TrustDocument, chain: Sequence[bytes], now: datetime) -> Trust
     """The newest document of `chain`, each version proven by the one before it.
 
     chain: envelopes of versions current+1, +2, … in order, 0..CHAIN_MAX of them. Only the last must be alive.
-    Errors: those of `read_trust`; trust.rollback, trust.version_skipped, trust.wrong_organization, trust.expired.
+    Errors: those of `read_trust`; trust.rollback, trust.version_skipped, trust.wrong_organization, trust.expired,
+    trust.chain_too_long.
     """
     if len(chain) > CHAIN_MAX:
-        raise TrustRefused(f"{len(chain)} trust documents at once, {CHAIN_MAX} are allowed; send them in parts")
+        raise TrustRefused(f"{len(chain)} trust documents at once, {CHAIN_MAX} are allowed", code=CHAIN_TOO_LONG)
     document = current
     for envelope in chain:
         document = _step(document, envelope)

@@ -61,15 +61,16 @@ def verify_manifest(
 ) -> Manifest:
     """The manifest, when this atom may adopt it. Its blobs are still to be fetched and verified.
 
-    The one that is accepted already comes back too (same generation, same digest), so that a repeated push is harmless.
+    The one that is accepted already comes back by the rules of `readopt`, so that a repeated push is harmless, also the
+    push that brings a trust document without the key it was signed with.
     Errors: BundleRefused with the code of the first rule that does not hold.
     """
-    manifest = Manifest.parse(_payload(envelope_bytes, DEPLOYMENT_TYPE, ENVELOPE_BYTES_MAX, trust, "release"))
-    _check_audience(manifest, trust, identity)
+    envelope = Envelope.parse(envelope_bytes, bytes_max=ENVELOPE_BYTES_MAX)
     position = accepted.position(identity)
-    if position is not None and manifest.digest == position.manifest_digest:
-        _check_engine(manifest, identity)
-        return manifest
+    if position is not None and digest_of(envelope.payload) == position.manifest_digest:
+        return readopt(envelope_bytes, trust=trust, identity=identity, accepted=accepted, now=now)
+    manifest = Manifest.parse(_verified(envelope, DEPLOYMENT_TYPE, trust, "release"))
+    _check_audience(manifest, trust, identity)
     _check_order(manifest, trust, position)
     _check_time(manifest, trust, accepted.not_before(now), now)
     _check_engine(manifest, identity)
@@ -92,10 +93,11 @@ def readopt(
     position = accepted.position(identity)
     if position is None:
         raise BundleRefused("no manifest was accepted here yet", code=BLOB_MISSING)
+    envelope = Envelope.parse(envelope_bytes, bytes_max=ENVELOPE_BYTES_MAX)
     if trust.version == position.trust_version:
-        payload = _payload(envelope_bytes, DEPLOYMENT_TYPE, ENVELOPE_BYTES_MAX, trust, "release")
+        payload = _verified(envelope, DEPLOYMENT_TYPE, trust, "release")
     else:
-        payload = Envelope.parse(envelope_bytes, bytes_max=ENVELOPE_BYTES_MAX).payload
+        payload = envelope.payload
     if digest_of(payload) != position.manifest_digest:
         raise BundleRefused(
             f"the manifest on this disk is not the one accepted as generation {position.generation}", code=EQUIVOCATION
@@ -129,7 +131,8 @@ def verify_freshness(
     Errors: BundleRefused; freshness.stale when it has expired, bundle.rollback when its revocation version is older
     than one accepted. A refused statement leaves the last good one in force until that expires.
     """
-    payload = _payload(envelope_bytes, FRESHNESS_TYPE, FRESHNESS_BYTES_MAX, trust, "online")
+    envelope = Envelope.parse(envelope_bytes, bytes_max=FRESHNESS_BYTES_MAX)
+    payload = _verified(envelope, FRESHNESS_TYPE, trust, "online")
     statement = read_document(Freshness, payload, bytes_max=FRESHNESS_BYTES_MAX, what="freshness statement")
     _check_place(statement.organization_id, statement.environment_id, statement.molecule_id, trust, identity)
     if statement.revocation_version < accepted.revocation_version:
@@ -143,9 +146,9 @@ def verify_freshness(
     return statement
 
 
-def _payload(data: bytes, kind: str, bytes_max: int, trust: TrustDocument, role: RoleName) -> bytes:
+def _verified(envelope: Envelope, kind: str, trust: TrustDocument, role: RoleName) -> bytes:
     return verified_payload(
-        Envelope.parse(data, bytes_max=bytes_max),
+        envelope,
         payload_type=kind,
         keys=trust.role_keys(role),
         threshold=trust.role(role).threshold,

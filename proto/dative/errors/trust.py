@@ -37,6 +37,12 @@ SKIPPED = Code(
     "A version is missing between the trust document in force and the new one; each is proven by the one before it.",
     "Send every version in between.",
 )
+CHAIN_TOO_LONG = Code(
+    "trust.chain_too_long",
+    "RESOURCE_EXHAUSTED",
+    "More trust documents came at once than are walked at once.",
+    "Send them in parts, oldest first.",
+)
 EXPIRED = Code(
     "trust.expired",
     "FAILED_PRECONDITION",

@@ -5,6 +5,7 @@ Resolved on the atom, when it is used. A reference is no secret: it may be shown
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -70,13 +71,14 @@ def _read(reference: SecretReference) -> str:
     try:
         with Path(reference.name).open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
-        text = data.decode()
-    except (OSError, UnicodeDecodeError) as unreadable:
-        # The cause is named by its type alone: a decoding error quotes the bytes.
-        raise _missing(reference, type(unreadable).__name__) from None
+    except OSError as unreadable:
+        raise _missing(reference, type(unreadable).__name__) from unreadable
     if len(data) > FILE_BYTES_MAX:
         raise SecretsRefused(f"{reference} is over {FILE_BYTES_MAX} bytes", code=TOO_LARGE)
-    return text.removesuffix("\n").removesuffix("\r")
+    with contextlib.suppress(UnicodeDecodeError):
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    # Raised outside of the handler: a decoding error carries the bytes, and a crash report follows causes.
+    raise _missing(reference, "not UTF-8")
 
 
 def _missing(reference: SecretReference, why: str = "") -> SecretsRefused:

@@ -7,6 +7,7 @@ to the atoms by the signed manifest, which names the set by digest. Pure; knows 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -294,7 +295,7 @@ def _open(sealed: SealedSet, key: SealKey, recipient_id: str) -> dict[str, str]:
     if mine is None:
         raise SecretsRefused(f"set {sealed.version} is not sealed to {recipient_id}", code=NOT_RECIPIENT)
     epoch_key = open_sealed(mine.sealed_key, key, _key_info(sealed.environment_id, sealed.key_epoch, recipient_id))
-    try:
+    with contextlib.suppress(InvalidTag, ValueError):
         cipher = AESGCM(epoch_key)
         return {
             value.name: cipher.decrypt(
@@ -304,9 +305,8 @@ def _open(sealed: SealedSet, key: SealKey, recipient_id: str) -> dict[str, str]:
             ).decode()
             for value in sealed.values
         }
-    except (InvalidTag, ValueError):
-        # Without its cause: a decoding error would quote the value.
-        raise SecretsRefused(f"a value of set {sealed.version} was changed", code=CANNOT_OPEN) from None
+    # Raised outside of the handler: a decoding error carries the value, and a crash report follows causes.
+    raise SecretsRefused(f"a value of set {sealed.version} was changed", code=CANNOT_OPEN)
 
 
 def _encrypt(cipher: AESGCM, value: str, info: bytes) -> bytes:

@@ -32,6 +32,7 @@ from dative.v1 import agent_pb2_grpc, control_pb2_grpc, telemetry_pb2_grpc
 from dative.v1 import control_pb2 as c
 from dative_controller.config import Config, LimitsConfig
 from dative_controller.server.controller import Controller
+from dative_controller.signing.authority import Authority
 from dative_controller.store import access
 from dative_controller.store.database import Database
 from dative_controller.store.migrate import upgrade
@@ -173,6 +174,20 @@ class FakeAtom:
     seal: SealKey
     enrolled: a.EnrollAtomResponse
     address: str
+
+    @property
+    def key_pem(self) -> bytes:
+        return key_pem(self.key)
+
+    @property
+    def csr(self) -> bytes:
+        return make_csr(self.key)
+
+    def certificate(self, authority: Authority, *, age: timedelta, lifetime: timedelta) -> bytes:
+        """One of that authority for this atom, made `age` ago."""
+        answer = self.enrolled
+        name = f"spiffe://{answer.organization_id}/env/{answer.environment_id}/atom/{answer.atom_id}"
+        return authority.issue_atom(self.csr, name, now=datetime.now(UTC) - age, lifetime=lifetime).chain_pem
 
     def channel(self) -> grpc.aio.Channel:
         return secure_channel(

@@ -66,8 +66,10 @@ class AtomServicer(agent_pb2_grpc.AtomServiceServicer):
 
     async def Connect(self, _requests: AsyncIterator[agent_pb2.ConnectRequest], context: Stream) -> None:  # noqa: N802
         peer = self._peer(context)
-        hello = await self._hello(context)
+        first = await self._hello(context)
+        hello = first.hello
         session, welcome = await self._hub.open(peer, hello)
+        session.last_sequence = first.sequence
         session.send(agent_pb2.ConnectResponse(welcome=welcome))
         session.want_push()
         log.info("stream.opened", atom=session.name, session=session.number, version=hello.description.version)
@@ -80,7 +82,7 @@ class AtomServicer(agent_pb2_grpc.AtomServiceServicer):
         if why is not None:
             raise why
 
-    async def _hello(self, context: Stream) -> agent_pb2.Hello:
+    async def _hello(self, context: Stream) -> agent_pb2.ConnectRequest:
         try:
             async with asyncio.timeout(HELLO_WITHIN_S):
                 first = await context.read()
@@ -88,7 +90,7 @@ class AtomServicer(agent_pb2_grpc.AtomServiceServicer):
             raise DativeError(f"no Hello within {HELLO_WITHIN_S:.0f} s", code=codes.PROTOCOL) from silent
         if not isinstance(first, agent_pb2.ConnectRequest) or first.WhichOneof("kind") != "hello":
             raise DativeError("the first message of a stream must be Hello", code=codes.PROTOCOL)
-        return first.hello
+        return first
 
     async def _serve(self, session: Session, context: Stream) -> DativeError | None:
         """Read and write until the peer leaves, the session is ended, or its certificate expires."""

@@ -26,11 +26,10 @@ RECONNECT_S = 1.0
 
 
 class Feed:
-    """poked: something may have been committed. apply: what is done with it, in commit order."""
+    """Where this controller stands in the feed, and who is told when it moves."""
 
-    def __init__(self, database: Database, apply: Callable[[list[Change]], Awaitable[None]], *, poll_s: float) -> None:
+    def __init__(self, database: Database, *, poll_s: float) -> None:
         self._database = database
-        self._apply = apply
         self._poll_s = poll_s
         self._read = Signal()
         self._written = Signal()
@@ -45,21 +44,22 @@ class Feed:
         self._read.notify()
         self._written.notify()
 
-    async def follow_forever(self) -> None:
+    async def follow_forever(self, apply: Callable[[list[Change]], Awaitable[None]]) -> None:
+        """apply: what is done with changes, in commit order."""
         while True:
             seen = self._read.count
             try:
-                await self._catch_up()
+                await self._catch_up(apply)
             except StoreError as failed:
                 log.warning("feed.stalled", error=str(failed))
             await self._read.wait(seen, self._poll_s)
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, apply: Callable[[list[Change]], Awaitable[None]]) -> None:
         while True:
             found = await self._database.read(partial(changes.since, sequence=self._sequence))
             if not found:
                 return
-            await self._apply([change for _, change in found])
+            await apply([change for _, change in found])
             self._sequence = found[-1][0]
 
     async def listen_forever(self) -> None:

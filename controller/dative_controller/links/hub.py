@@ -7,7 +7,7 @@ controllers change arrives through the change feed and takes the same path as wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from dative.clock import Clock
 from dative.errors import DativeError
@@ -30,6 +30,8 @@ ATOMS_PER_HEARTBEAT_SECOND = 700
 PUSHES_IN_FLIGHT = 64
 FLUSH_EVERY_S = 60.0
 SMALL_FLEET = 500
+REFRESH_EVERY_S = 8 * 3600.0
+"""A statement of what is current lives 24 h: two may be lost before an atom says that it is stale."""
 
 
 def milliseconds(clock: Clock) -> int:
@@ -40,13 +42,22 @@ class Hub:
     """The streams by atom. One per controller process."""
 
     def __init__(
-        self, database: Database, clock: Clock, metrics: Metrics, *, controller_id: str, heartbeat_s: float
+        self,
+        database: Database,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        controller_id: str,
+        heartbeat_s: float,
+        published: Callable[[], None],
     ) -> None:
+        """published: told after this hub put a change into the feed."""
         self._database = database
         self._clock = clock
         self._metrics = metrics
         self._controller_id = controller_id
         self._heartbeat_s = heartbeat_s
+        self._published = published
         self._sessions: dict[str, Session] = {}
         self.progressed = Signal()
         """An atom connected, left or answered: who watches a deployment looks again."""
@@ -84,6 +95,8 @@ class Hub:
         row, number, store_epoch = await self._database.write(
             lambda sql: _open(sql, peer, greeting, self._controller_id, now_ms)
         )
+        if row.connected and row.controller_id != self._controller_id:
+            self._published()
         heartbeat_s = max(self._heartbeat_s, len(self._sessions) / ATOMS_PER_HEARTBEAT_SECOND)
         session = Session(
             atom_id=row.atom_id,
@@ -172,6 +185,9 @@ class Hub:
                 for session in self.sessions():
                     if (session.environment_id, session.molecule_id) == (change.environment_id, change.molecule_id):
                         session.want_push()
+            elif change.kind == "trust":
+                for session in self.sessions():
+                    session.want_push()
             elif (held := self._sessions.get(change.atom_id)) is None:
                 continue
             elif change.kind == "command":
@@ -199,6 +215,15 @@ class Hub:
         while True:
             await asyncio.sleep(FLUSH_EVERY_S)
             await self.flush()
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Have what is current said again where it was said long ago."""
+        now_s = self._clock.elapsed_s()
+        for session in self.sessions():
+            if now_s - session.refreshed_s >= REFRESH_EVERY_S:
+                session.refresh_wanted, session.refreshed_s = True, now_s
+                session.want_push()
 
     async def flush(self) -> None:
         """Write what heartbeats said since the last time."""

@@ -34,7 +34,10 @@ class Pushed:
 
 @dataclass(eq=False)
 class Session:
-    """number: rises per atom and fences older streams. closes_at: the certificate's end."""
+    """number: rises per atom and fences older streams. closes_at: the certificate's end.
+
+    refresh_wanted: push even what runs already, for its fresh statement; refreshed_s: when that was done last.
+    """
 
     atom_id: str
     name: str
@@ -48,8 +51,10 @@ class Session:
     draining: bool
     heartbeat: agent_pb2.Heartbeat = field(default_factory=agent_pb2.Heartbeat)
     last_seen_ms: int = 0
-    last_sequence: int = 1
+    last_sequence: int = 0
     push_wanted: bool = False
+    refresh_wanted: bool = True
+    refreshed_s: float = 0.0
     flushed: bool = True
     ended: asyncio.Future[DativeError | None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()

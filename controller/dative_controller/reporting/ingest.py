@@ -163,7 +163,7 @@ def _put(sql: Connection, batch: Batch, sequence: int, item: Item, now_ms: int) 
         try:
             with sql.begin_nested():
                 _put_record(sql, batch, sequence, item, now_ms)
-        except (DBAPIError, ValueError) as refused:
+        except (DBAPIError, ValueError, OverflowError) as refused:
             if isinstance(refused, DBAPIError) and refused.connection_invalidated:
                 raise
             kind = item.record.WhichOneof("kind")
@@ -176,7 +176,7 @@ def _put(sql: Connection, batch: Batch, sequence: int, item: Item, now_ms: int) 
 def _put_record(sql: Connection, batch: Batch, sequence: int, item: Item, now_ms: int) -> None:
     record, kind = item.record, item.record.WhichOneof("kind")
     if kind == "execution":
-        reports.put_execution(sql, batch.reporter, record.execution)
+        reports.put_execution(sql, batch.reporter, record.execution, now_ms)
     elif kind == "dead_letter":
         reports.put_dead_letter(sql, batch.reporter, record.dead_letter)
     elif kind == "spans":

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from dative.errors import DativeError
 from dative.errors.rpc import INVALID
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -37,7 +38,7 @@ def decode(compressed: bytes, identity: Mapping[str, str]) -> tuple[list[SpanRow
     request = ExportTraceServiceRequest()
     try:
         request.ParseFromString(inflate(compressed))
-    except ValueError as broken:
+    except DecodeError as broken:
         raise DativeError("the spans are no OTLP request", code=INVALID) from broken
     rows: list[SpanRow] = []
     for group in request.resource_spans:

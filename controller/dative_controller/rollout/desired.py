@@ -37,14 +37,19 @@ class DesiredState:
         self._streams = streams
 
     async def for_session(self, session: Session) -> agent_pb2.DesiredState | None:
-        """The push, or None when nothing is desired of this atom or it runs exactly that."""
+        """The push, or None when nothing is desired of this atom or it runs that and knows that it is current.
+
+        The first push of a stream comes in any case: it carries the fresh statement, and a repeat is harmless.
+        """
         found = await self._database.read(lambda sql: _find(sql, session))
         if found is None:
             return None
         row = found.row
         pushed = Pushed(row.deployment_id, row.release_epoch, row.generation, row.manifest_digest)
-        if not session.needs(pushed) and not found.chain:
+        needed = session.needs(pushed)
+        if not needed and not found.chain and not session.refresh_wanted:
             return None
+        session.refresh_wanted, session.refreshed_s = False, self._clock.elapsed_s()
         message = agent_pb2.DesiredState(
             environment_id=row.environment_id,
             molecule_id=row.molecule_id,
@@ -54,7 +59,8 @@ class DesiredState:
             manifest_envelope=row.envelope,
             manifest_digest=row.manifest_digest,
             freshness_envelope=await asyncio.to_thread(self._freshness, found),
-            traceparent=row.traceparent,
+            # What only confirms is no part of the deployment's trace, or that would go on for months.
+            traceparent=row.traceparent if needed else "",
             trust_chain=found.chain,
         )
         if found.chain:

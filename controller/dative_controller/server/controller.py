@@ -113,8 +113,15 @@ class Controller:
         controller_id = new_id(now)
         forgotten = None if database.is_sqlite else controller_id
         await database.write(lambda sql: fleet.forget_sessions(sql, forgotten))
-        hub = Hub(database, clock, metrics, controller_id=controller_id, heartbeat_s=config.heartbeat.total_seconds())
-        feed = Feed(database, hub.apply, poll_s=config.poll.total_seconds())
+        feed = Feed(database, poll_s=config.poll.total_seconds())
+        hub = Hub(
+            database,
+            clock,
+            metrics,
+            controller_id=controller_id,
+            heartbeat_s=config.heartbeat.total_seconds(),
+            published=feed.poke,
+        )
         limits = config.limits
         return Core(
             config=config,
@@ -244,7 +251,7 @@ class Controller:
 
     def _run_beside(self) -> None:
         core, start = self.core, self.supervisor.start
-        start("feed", core.feed.follow_forever())
+        start("feed", core.feed.follow_forever(core.hub.apply))
         start("heartbeats", core.hub.flush_forever())
         start("ingest", core.ingestor.commit_forever())
         start("spans", core.spans.flush_forever())

@@ -12,6 +12,7 @@ from dative_controller.rollout import trust as rules
 from dative_controller.server.caller import Caller, caller
 from dative_controller.server.core import Core
 from dative_controller.store import trust
+from dative_controller.store.changes import Change, publish
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -35,9 +36,7 @@ class TrustServicer(control_pb2_grpc.TrustServiceServicer):
             version = rules.put(
                 sql, request.trust_envelope, organization_id=self._core.organization_id, now=self._core.clock.now()
             )
+            publish(sql, Change("trust"), self._core.now_ms())  # connected atoms walk to it
             return control_pb2.PutTrustResponse(version=version), f"trust {version}"
 
-        response = await self._core.change(request, control_pb2.PutTrustResponse, put)
-        for session in self._core.hub.sessions():
-            session.want_push()  # atoms walk to it with the next push
-        return response
+        return await self._core.change(request, control_pb2.PutTrustResponse, put)

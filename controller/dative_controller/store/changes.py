@@ -17,7 +17,7 @@ from dative_controller.store.schema import answered_request, change, organizatio
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """kind: "desired" (environment, molecule) | "command" (atom) | "atom" (revoked, approved, a newer stream)."""
+    """kind: "trust" | "desired" (environment, molecule) | "command" (atom) | "atom" (revoked, approved, a newer stream)."""
 
     kind: str
     environment_id: str = ""

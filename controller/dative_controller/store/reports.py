@@ -69,7 +69,7 @@ def _newer(excluded: Any, table: Table, names: Sequence[str]) -> ColumnElement[b
     return condition
 
 
-def put_execution(connection: Connection, reporter: Reporter, reported: types_pb2.Execution) -> None:
+def put_execution(connection: Connection, reporter: Reporter, reported: types_pb2.Execution, now_ms: int) -> None:
     """Newest wins: by attempt, then by state, then by documents read. Another environment's row is never touched."""
     body = types_pb2.Execution()
     body.CopyFrom(reported)
@@ -86,6 +86,7 @@ def put_execution(connection: Connection, reporter: Reporter, reported: types_pb
         "attempt": body.attempt,
         "documents_read": body.counts.read,
         "started_ms": body.started_at.ToMilliseconds(),
+        "reported_ms": now_ms,
         "trace_id": body.trace_id,
         "body": body.SerializeToString(),
     }
@@ -258,5 +259,5 @@ def forget(connection: Connection, *, documents_before_ms: int, executions_befor
     """Retention. A dead letter is kept as long as its own queue says."""
     connection.execute(delete(tracked_batch).where(tracked_batch.c.received_ms < documents_before_ms))
     connection.execute(delete(event).where(event.c.occurred_ms < executions_before_ms))
-    connection.execute(delete(execution).where(execution.c.started_ms < executions_before_ms))
+    connection.execute(delete(execution).where(execution.c.reported_ms < executions_before_ms))
     connection.execute(delete(dead_letter).where(dead_letter.c.expires_ms.between(1, now_ms)))

@@ -170,6 +170,7 @@ execution = _table(
     _int("attempt"),
     _int("documents_read"),
     _int("started_ms"),
+    _int("reported_ms"),
     _text("trace_id"),
     _bytes("body"),
     Index(None, "environment_id", "process"),
@@ -274,7 +275,7 @@ answered_request = _table(
 change = _table(
     "change",
     _int("sequence", primary=True),
-    _text("kind"),  # "desired" | "command" | "atom"
+    _text("kind"),  # "trust" | "desired" | "command" | "atom"
     _text("environment_id"),
     _text("molecule_id"),
     _text("atom_id"),

@@ -221,6 +221,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.BigInteger(), server_default="0", autoincrement=False, nullable=False),
         sa.Column("documents_read", sa.BigInteger(), server_default="0", autoincrement=False, nullable=False),
         sa.Column("started_ms", sa.BigInteger(), server_default="0", autoincrement=False, nullable=False),
+        sa.Column("reported_ms", sa.BigInteger(), server_default="0", autoincrement=False, nullable=False),
         sa.Column("trace_id", sa.Text(), server_default="", nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("execution_id", name=op.f("pk_execution")),

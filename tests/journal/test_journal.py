@@ -347,7 +347,7 @@ def test_a_full_disk_stops_with_its_code_and_loses_nothing(journal: SqliteJourna
     pages = journal.connection().execute("PRAGMA page_count").fetchone()[0]
     journal.connection().execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(DativeError) as full:
-        journal.settle(settlement(execution, 1, tracked=b"", links=[LinkRows("x", {"a": ["v" * 100_000]})]))
+        journal.settle(settlement(execution, 1, tracked=[b""], links=[LinkRows("x", {"a": ["v" * 100_000]})]))
     assert full.value.code.name == "journal.disk_full"
     assert journal.resume(execution.execution_id).batch == 1
     journal.connection().execute("PRAGMA max_page_count = 1000000")

@@ -26,7 +26,7 @@ LINEAGE_COLUMNS: Final = (DOCUMENT, *ERROR_COLUMNS)
 
 def number_documents(rows: pa.RecordBatch, first: int) -> pa.RecordBatch:
     """The batch with its DOCUMENT column in front: `first`, `first + 1`, … in row order."""
-    numbers = pa.array(range(first, first + rows.num_rows), pa.uint64())
+    numbers = pa.arange(first, first + rows.num_rows).cast(pa.uint64())
     return pa.RecordBatch.from_arrays(
         [numbers, *rows.columns], schema=pa.schema([pa.field(DOCUMENT, pa.uint64(), nullable=False), *rows.schema])
     )

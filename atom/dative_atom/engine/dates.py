@@ -54,7 +54,7 @@ def parsed(text: str, formats: Sequence[str], target: str) -> str:
 def shape_of(format_: str) -> str:
     """The regular expression of the texts that a format may read."""
     return "".join(
-        f"(?:{_DIRECTIVES[part[1]][0]})" if part[0] == "%" and part[1:] in _DIRECTIVES else re.escape(part)
+        f"(?:{_DIRECTIVES[part[-1]][0]})" if part[0] == "%" and part[-1] in _DIRECTIVES else re.escape(part)
         for part in _parts(format_)
     )
 
@@ -63,8 +63,8 @@ def like_of(format_: str) -> str:
     """The LIKE pattern of a format's padded texts, "" where it has none of fixed length."""
     pattern = ""
     for part in _parts(format_):
-        if part[0] == "%" and len(part) == 2:
-            piece = _DIRECTIVES.get(part[1], ("", ""))[1]
+        if part[0] == "%":
+            piece = _DIRECTIVES.get(part[1:], ("", ""))[1]
             if not piece:
                 return ""
             pattern += piece
@@ -74,7 +74,7 @@ def like_of(format_: str) -> str:
 
 
 def _parts(format_: str) -> list[str]:
-    return re.findall(r"%.|[^%]", format_, re.DOTALL)
+    return re.findall(r"%-?.|[^%]", format_, re.DOTALL)
 
 
 def _grouped(formats: Sequence[str], key: Callable[[str], str]) -> dict[str, list[str]]:

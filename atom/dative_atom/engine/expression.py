@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import sqlglot
 from dative.errors import StopRun
 from dative.errors import engine as codes
+from dative.process.expression import ExpressionError, field_name, parse_expression
+from dative.process.infer import NUMBER_SCALE
 from sqlglot import exp
 
 from dative_atom.engine import dates, money
@@ -23,11 +24,30 @@ from dative_atom.engine.database import literal, quoted
 from dative_atom.engine.lookup import Lookup, RateLookup, XrefLookup
 
 _EVALUATION: Final = "expression.evaluation_failed"
+_DATE: Final = "expression.date_unreadable"
+_UNREADABLE: Final = "expression.number_unreadable"
 
-# Strict functions and operators (null in, null out) that can fail for a value. Each stands in TRY in the fast form.
-_MAY_FAIL: Final = (exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Mod, exp.Neg, exp.Pow, exp.Abs, exp.StrToTime)
-# Nodes that hold values back or choose between them: a missing result of theirs says nothing.
-_CHOOSING: Final = (exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least)
+# Strict operators and functions (null in, null out) that can fail for a value. Each stands in TRY in the fast form.
+# What is not listed and fails all the same costs its batch the strict evaluation, never the documents.
+_MAY_FAIL: Final = (exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Mod, exp.Neg)
+_MAY_FAIL_NAMES: Final = frozenset(
+    [
+        "abs",
+        "chr",
+        "date_diff",
+        "epoch_ms",
+        "last_day",
+        "make_date",
+        "mod",
+        "power",
+        "round",
+        "sqrt",
+        "strftime",
+        "url_decode",
+    ]
+)
+_JSON_NAMES: Final = frozenset(["json_array_length", "json_extract", "json_extract_string"])
+_NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 
 
 @dataclass(frozen=True)
@@ -56,12 +76,13 @@ class Expression:
 
 @dataclass
 class Scope:
-    """What the expressions of one query share: parameters, tables, and the lookups they make.
+    """What the expressions of one query share: parameters, properties, tables, and the lookups they make.
 
-    rates: the process' one rates table, None where there is not one.
+    properties: name -> SQL of its value. rates: the process' one rates table, None where there is not one.
     """
 
     parameters: Mapping[str, str]
+    properties: Mapping[str, str]
     tables: frozenset[str]
     rates: str | None
     lookups: list[Lookup] = field(default_factory=list)
@@ -69,16 +90,16 @@ class Scope:
     def compile(self, sql: str, where: str) -> Expression:
         """Compile one expression. where: "step to-customer, field phone". StopRun for what is not in the language."""
         try:
-            tree = sqlglot.parse_one(sql, read="duckdb")
-        except sqlglot.errors.ParseError as error:
-            raise _refused(where, "is not SQL") from error
+            tree = parse_expression(sql).tree
+        except ExpressionError as error:
+            raise StopRun(f"{where}: {error.message}", code=codes.COMPILE_FAILED, where=where) from error
         if isinstance(tree, exp.Column):
             return Expression(_column(tree), _column(tree), field=field_name(tree))
         fast = _Writer(self, where, strict=False)
         strict = _Writer(self, where, strict=True)
         return Expression(fast.sql(tree), strict.sql(tree), tuple(fast.fallibles))
 
-    def xref(self, table: str, column: str, want: str, key: str) -> str:
+    def xref(self, table: str, column: str, want: str, key: str, field_: str | None) -> str:
         """The alias of that lookup, made once however often it is written."""
         for lookup in self.lookups:
             if isinstance(lookup, XrefLookup) and (lookup.table, lookup.column, lookup.want, lookup.key) == (
@@ -88,7 +109,7 @@ class Scope:
                 key,
             ):
                 return lookup.alias
-        self.lookups.append(XrefLookup(f"xref {len(self.lookups)}", table, column, want, key))
+        self.lookups.append(XrefLookup(f"xref {len(self.lookups)}", table, column, want, key, field_))
         return self.lookups[-1].alias
 
     def rate(self, table: str, source: str, target: str, on: str | None) -> str:
@@ -105,20 +126,8 @@ class Scope:
         return self.lookups[-1].alias
 
 
-def field_name(column: exp.Column) -> str:
-    """The field that a column names: Owner.Name is the field "Owner.Name"."""
-    return ".".join(part.name for part in column.parts)
-
-
-def arguments(node: exp.Expression) -> list[exp.Expression]:
-    """The arguments of a call in the order in which they are written, named ones among them.
-
-    sqlglot reads date() and timestamp() as its own nodes and files their arguments under other names.
-    """
-    if isinstance(node, exp.Anonymous):
-        return list(node.expressions)
-    named = [node.args.get(key) for key in ("this", "zone", "with_tz", "safe", "expression")]
-    return [*(value for value in named if isinstance(value, exp.Expression)), *node.expressions]
+def _field_of(node: exp.Expr) -> str | None:
+    return field_name(node) if isinstance(node, exp.Column) else None
 
 
 def _refused(where: str, why: str) -> StopRun:
@@ -143,69 +152,70 @@ class _Writer:
         self.strict = strict
         self.fallibles: list[Fallible] = []
 
-    def sql(self, node: exp.Expression) -> str:
+    def sql(self, node: exp.Expr) -> str:
         """The SQL of a node, everything below it first."""
         if isinstance(node, exp.Column):
             return _column(node)
         name = node.name.lower() if isinstance(node, exp.Anonymous) else type(node).__name__.lower()
         own = _FUNCTIONS.get(name)
-        if own is not None and (call := own(self, node)) is not None:
-            return call
-        return self._plain(node)
+        return own(self, node) if own is not None else self._plain(node, name)
 
-    def _plain(self, node: exp.Expression) -> str:
-        parts: dict[str, object] = {}
-        for key, value in node.args.items():
-            parts[key] = [self._child(item) for item in value] if isinstance(value, list) else self._child(value)
-        written = type(node)(**parts).sql("duckdb")
+    def _plain(self, node: exp.Expr, name: str) -> str:
+        parts = {
+            key: [self._child(item) for item in value] if isinstance(value, list) else self._child(value)
+            for key, value in node.args.items()
+        }
+        written = f"({type(node)(**parts).sql('duckdb')})"
         if isinstance(node, exp.Div):
-            return self._division(node, parts)
-        if isinstance(node, exp.Anonymous) or isinstance(node, _MAY_FAIL):
+            return self._division(node)
+        if isinstance(node, _MAY_FAIL) or name in _MAY_FAIL_NAMES:
             operands = [
-                str(value) for value in self._values(parts) if isinstance(value, exp.Var) and not _is_literal(value)
+                self.sql(item) for item in node.iter_expressions() if not isinstance(item, exp.Literal | exp.Var)
             ]
             return self._may_fail(written, operands, node)
+        if name in _JSON_NAMES:
+            return self._json(written, self.sql(node.expressions[0]), node)
         return written
 
     def _child(self, value: object) -> object:
-        if not isinstance(value, exp.Expression):
+        # Types, units and literals are words of the syntax; everything else is written and put in its place as it is.
+        syntax = exp.DataType | exp.Var | exp.Identifier | exp.Literal | exp.Boolean | exp.Null
+        if not isinstance(value, exp.Expr) or isinstance(value, syntax):
             return value
-        # Data types, interval units and the like are words of the syntax, not values.
-        if isinstance(value, exp.DataType | exp.Var | exp.Identifier | exp.Literal | exp.Boolean | exp.Null):
-            return value
-        return exp.Var(this=f"({self.sql(value)})" if isinstance(value, exp.Binary) else self.sql(value))
+        if isinstance(value, exp.If):  # an arm of CASE, no value of its own
+            return exp.If(**{key: self._child(part) for key, part in value.args.items()})
+        return exp.Var(this=self.sql(value))
 
-    @staticmethod
-    def _values(parts: Mapping[str, object]) -> list[object]:
-        flat: list[object] = []
-        for value in parts.values():
-            flat.extend(value if isinstance(value, list) else [value])
-        return flat
-
-    def _may_fail(self, written: str, operands: list[str], node: exp.Expression) -> str:
-        if self.strict:
+    def _may_fail(self, written: str, operands: list[str], node: exp.Expr) -> str:
+        if self.strict or not operands:
             return written
         tried = f"TRY({written})"
-        if operands:
-            present = " AND ".join(f"{operand} IS NOT NULL" for operand in operands)
-            self._suspect(_EVALUATION, f"{present} AND {tried} IS NULL", operands[0], node)
+        present = " AND ".join(f"{operand} IS NOT NULL" for operand in operands)
+        self._suspect(_EVALUATION, f"{present} AND {tried} IS NULL", operands[0], node)
         return tried
 
-    def _division(self, node: exp.Div, parts: Mapping[str, object]) -> str:
-        # DuckDB answers infinity, which no target and no accountant knows.
-        above, below = f"({_text(parts['this'])})", f"({_text(parts['expression'])})"
+    def _json(self, written: str, value: str, node: exp.Expr) -> str:
+        # Null is a common and right answer here, so it is the input that makes a document suspect.
         if self.strict:
-            return f"CASE WHEN {below} = 0 THEN {_fails(below)} ELSE {above} / {below} END"
+            return written
+        self._suspect(_EVALUATION, f"{value} IS NOT NULL AND NOT json_valid({value})", value, node)
+        return f"TRY({written})"
+
+    def _division(self, node: exp.Div) -> str:
+        # DuckDB answers infinity, which no target and no accountant knows.
+        above, below = self.sql(node.this), self.sql(node.expression)
+        if self.strict:
+            return _or_fail(f"({above} / {below})", f"{below} = 0", below)
         quotient = f"TRY({above} / NULLIF({below}, 0))"
         self._suspect(_EVALUATION, f"{above} IS NOT NULL AND {below} IS NOT NULL AND {quotient} IS NULL", below, node)
         return quotient
 
-    def _suspect(self, code: str, flag: str, subject: str, node: exp.Expression) -> None:
-        self.fallibles.append(Fallible(code, f"({flag})", subject, node.sql("duckdb")))
+    def _suspect(self, code: str, flag: str, subject: str, node: exp.Expr) -> None:
+        self.fallibles.append(Fallible(code, f"({flag})", subject, node.sql("duckdb", normalize_functions=False)))
 
-    # The language's own functions. Each returns None for a call that is DuckDB's own function of the same name.
+    # Casts and the language's own functions.
 
-    def cast(self, node: exp.Expression) -> str:
+    def cast(self, node: exp.Expr) -> str:
         value, target = self.sql(node.this), node.args["to"].sql("duckdb")
         if self.strict:
             return f"CAST({value} AS {target})"
@@ -213,44 +223,44 @@ class _Writer:
         self._suspect("expression.cast_failed", f"{value} IS NOT NULL AND {tried} IS NULL", value, node)
         return tried
 
-    def date(self, node: exp.Expression) -> str | None:
-        return self._formatted(node, "DATE")
+    def date(self, node: exp.Expr) -> str:
+        text, formats = self._read(node)
+        return self._converted(text, dates.parsed(f"CAST({text} AS VARCHAR)", formats, "DATE"), _DATE, node)
 
-    def timestamp(self, node: exp.Expression) -> str | None:
-        return self._formatted(node, "TIMESTAMP")
-
-    def _formatted(self, node: exp.Expression, target: str) -> str | None:
-        value, *rest = arguments(node)
-        formats = [item.this for item in rest if isinstance(item, exp.Literal)]
+    def timestamp(self, node: exp.Expr) -> str:
+        text, formats = self._read(node)
+        local = dates.parsed(f"CAST({text} AS VARCHAR)", formats, "TIMESTAMP")
         zone = self._named(node).get("zone")
-        text = self.sql(value)
-        if not formats:
-            return self._converted(text, f"TRY_CAST({text} AS {target})", "expression.date_unreadable", node)
-        parsed = dates.parsed(f"CAST({text} AS VARCHAR)", formats, target)
-        if zone is not None and target == "TIMESTAMP":
-            parsed = f"timezone({self.sql(zone)}, {parsed})"
-        return self._converted(text, parsed, "expression.date_unreadable", node)
+        if zone is None:
+            return self._converted(text, f"timezone('UTC', {local})", _DATE, node)
+        # A time that a clock change skipped does not come back from the zone as it went in.
+        instant = f"timezone({self.sql(zone)}, {local})"
+        kept = f"CASE WHEN timezone({self.sql(zone)}, {instant}) = {local} THEN {instant} END"
+        return self._converted(text, kept, _DATE, node)
 
-    def number(self, node: exp.Expression) -> str:
-        value, *rest = arguments(node)
-        text = self.sql(value)
-        scale = next((item.this for item in rest if isinstance(item, exp.Literal) and not item.is_string), None)
-        named = self._named(node)
-        if (asked := named.get("scale")) is not None:
-            scale = asked.name
-        point = named["decimal"].name if "decimal" in named else "."
-        return self._converted(
-            text, _number(text, point, int(scale) if scale else 6), "expression.number_unreadable", node
-        )
+    def _read(self, node: exp.Expr) -> tuple[str, list[str]]:
+        value, *formats = self._positional(node)
+        return self.sql(value), [format_.name for format_ in formats]
 
-    def _converted(self, value: str, converted: str, code: str, node: exp.Expression) -> str:
+    def number(self, node: exp.Expr) -> str:
+        text = self.sql(self._positional(node)[0])
+        scale = self._named(node).get("scale")
+        digits = int(scale.name) if scale is not None else NUMBER_SCALE
+        plain = f"CAST({text} AS VARCHAR)"
+        strictly = f"CASE WHEN regexp_full_match({plain}, {literal(_NUMBER)}) THEN {plain} END"
+        return self._converted(text, f"TRY_CAST({strictly} AS DECIMAL(38, {digits}))", _UNREADABLE, node)
+
+    def property_(self, node: exp.Expr) -> str:
+        return self.scope.properties[self._positional(node)[0].name]
+
+    def _converted(self, value: str, converted: str, code: str, node: exp.Expr) -> str:
         if self.strict:
             return _or_fail(converted, f"{value} IS NOT NULL AND {converted} IS NULL", value)
         self._suspect(code, f"{value} IS NOT NULL AND {converted} IS NULL", value, node)
         return converted
 
-    def currency(self, node: exp.Expression) -> str:
-        amount, source, target, *_ = arguments(node)
+    def currency(self, node: exp.Expr) -> str:
+        amount, source, target = self._positional(node)
         named = self._named(node)
         table = named["rates"].name if "rates" in named else self.scope.rates
         if table is None or table not in self.scope.tables:
@@ -261,19 +271,21 @@ class _Writer:
         constant = target.this if isinstance(target, exp.Literal) else None
         value = self.sql(amount)
         exact = f"TRY_CAST({value} AS {money.AMOUNT})"
-        rate = f"CASE WHEN {from_} = {to} THEN CAST(1 AS DECIMAL(16, 10)) ELSE {quoted(alias)}.rate END"
-        converted = money.rounded(f"({exact} * {rate})", to, constant)
+        rate = f"(CASE WHEN {from_} = {to} THEN CAST(1 AS DECIMAL(16, 10)) ELSE {quoted(alias)}.rate END)"
+        converted = f"({money.rounded(f'({exact} * {rate})', to, constant)})"
         missing = f"{value} IS NOT NULL AND ({rate}) IS NULL"
-        unreadable = f"{value} IS NOT NULL AND ({rate}) IS NOT NULL AND ({converted}) IS NULL"
+        unreadable = f"{value} IS NOT NULL AND ({converted}) IS NULL"
         if self.strict:
             return _or_fail(converted, f"{value} IS NOT NULL AND ({converted}) IS NULL", value)
         pair = f"coalesce({from_}, '') || '/' || coalesce({to}, '')"
-        self.fallibles.append(Fallible("expression.rate_missing", f"({missing})", pair, node.sql("duckdb")))
-        self._suspect("expression.number_unreadable", unreadable, value, node)
+        self.fallibles.append(
+            Fallible("expression.rate_missing", f"({missing})", pair, node.sql("duckdb", normalize_functions=False))
+        )
+        self._suspect(_UNREADABLE, unreadable, value, node)
         return converted
 
-    def xref(self, node: exp.Expression) -> str:
-        table, *_ = arguments(node)
+    def xref(self, node: exp.Expr) -> str:
+        table = self._positional(node)[0]
         named = self._named(node)
         want, missing = named.pop("want", None), named.pop("missing", None)
         if table.name not in self.scope.tables or want is None or len(named) != 1:
@@ -284,7 +296,7 @@ class _Writer:
         ):
             raise _refused(self.where, "looks up by a value that is itself looked up; compute that in a map before")
         key = self.sql(key_node)
-        alias = self.scope.xref(table.name, column, want.name, key)
+        alias = self.scope.xref(table.name, column, want.name, key, _field_of(key_node))
         found = f"{quoted(alias)}.v"
         if missing is not None and missing.name == "null":
             return found
@@ -293,8 +305,8 @@ class _Writer:
         self._suspect("expression.lookup_missing", f"{key} IS NOT NULL AND {found} IS NULL", key, node)
         return found
 
-    def param(self, node: exp.Expression) -> str:
-        name = arguments(node)[0].name
+    def param(self, node: exp.Expr) -> str:
+        name = self._positional(node)[0].name
         if name not in self.scope.parameters:
             raise StopRun(
                 f"{self.where}: the parameter {name} has no value", code=codes.PARAMETER_MISSING, where=self.where
@@ -302,8 +314,12 @@ class _Writer:
         return literal(self.scope.parameters[name])
 
     @staticmethod
-    def _named(node: exp.Expression) -> dict[str, exp.Expression]:
-        return {item.this.name: item.expression for item in arguments(node) if isinstance(item, exp.Kwarg)}
+    def _named(node: exp.Expr) -> dict[str, exp.Expr]:
+        return {item.this.name: item.expression for item in node.expressions if isinstance(item, exp.Kwarg)}
+
+    @staticmethod
+    def _positional(node: exp.Expr) -> list[exp.Expr]:
+        return [item for item in node.expressions if not isinstance(item, exp.Kwarg)]
 
 
 def _or_fail(value: str, failed: str, subject: str) -> str:
@@ -311,24 +327,7 @@ def _or_fail(value: str, failed: str, subject: str) -> str:
     return f"CASE WHEN {failed} AND {_fails(subject)} IS NULL THEN NULL ELSE {value} END"
 
 
-def _text(part: object) -> str:
-    return part.sql("duckdb") if isinstance(part, exp.Expression) else str(part)
-
-
-def _is_literal(value: exp.Var) -> bool:
-    return value.name.startswith("'")
-
-
-def _number(text: str, point: str, scale: int) -> str:
-    """SQL of a decimal read from a text. point: its decimal separator. A grouped number is none: 1,500 has two readings."""
-    plain = f"trim(CAST({text} AS VARCHAR))"
-    if point != ".":
-        # A text that holds a point already is no number here: what it groups is not known.
-        plain = f"CASE WHEN NOT contains({plain}, '.') THEN replace({plain}, {literal(point)}, '.') END"
-    return f"TRY_CAST({plain} AS DECIMAL(38, {scale}))"
-
-
-_FUNCTIONS: Final[Mapping[str, Callable[[_Writer, exp.Expression], str | None]]] = {
+_FUNCTIONS: Final[Mapping[str, Callable[[_Writer, exp.Expr], str]]] = {
     "cast": _Writer.cast,
     "date": _Writer.date,
     "timestamp": _Writer.timestamp,
@@ -336,4 +335,5 @@ _FUNCTIONS: Final[Mapping[str, Callable[[_Writer, exp.Expression], str | None]]]
     "currency": _Writer.currency,
     "xref": _Writer.xref,
     "param": _Writer.param,
+    "property": _Writer.property_,
 }

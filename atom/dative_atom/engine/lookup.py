@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from dative.process.model import RatesTable, Spec
 
+from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.database import Database, Session, quoted
 from dative_atom.engine.money import read_rates
 from dative_atom.engine.seeds import read_seed
 from dative_atom.journal.contract import LinkRows
 
 HELD_ROWS_MAX: Final = 100_000
+JOIN_SHARE: Final = 10
+"""A held table up to this many times the batch is joined whole: building its hash table costs 6 ms a million rows and
+up; below, its rows are picked by key (measured, engine/README.md)."""
 KEYED_SCHEMA: Final = pa.schema([("k", pa.string()), ("v", pa.string())])
 
 
@@ -37,13 +42,17 @@ class CrossReferences(Protocol):
 
 @dataclass(frozen=True)
 class XrefLookup:
-    """One column of a cross-reference looked up by another. alias: the view it is joined as; key: SQL over `batch`."""
+    """One column of a cross-reference looked up by another. alias: the view it is joined as; key: SQL over `batch`.
+
+    field: the field that the key is, where it is nothing else.
+    """
 
     alias: str
     table: str
     column: str
     want: str
     key: str
+    field: str | None = None
 
     @property
     def join(self) -> str:
@@ -66,7 +75,9 @@ class RateLookup:
         pair = f"{alias}.f = {self.source} AND {alias}.t = {self.target}"
         if self.on is None:
             return f"LEFT JOIN {quoted(current_rates(self.table))} {alias} ON {pair}"
-        return f"ASOF LEFT JOIN {quoted(dated_rates(self.table))} {alias} ON {pair} AND CAST({self.on} AS DATE) >= {alias}.day"
+        # DuckDB wants an inequality between both sides: a constant day is made one of the document's.
+        day = f"CASE WHEN b.{quoted(DOCUMENT)} IS NOT NULL THEN CAST({self.on} AS DATE) END"
+        return f"ASOF LEFT JOIN {quoted(dated_rates(self.table))} {alias} ON {pair} AND {day} >= {alias}.day"
 
 
 Lookup = XrefLookup | RateLookup
@@ -80,6 +91,14 @@ def current_rates(table: str) -> str:
     return f"rates today:{table}"
 
 
+@dataclass(frozen=True)
+class Held:
+    """A small cross-reference, as rows for large batches and by key for small ones."""
+
+    rows: pa.Table
+    by_key: Mapping[str, str]
+
+
 class Tables:
     """The tables of one execution. Threads share it: a cross-reference is loaded once, under a lock."""
 
@@ -87,34 +106,49 @@ class Tables:
         self.names = names
         self._database = database
         self._xrefs = xrefs
-        self._held: dict[tuple[str, str, str], pa.Table | None] = {}
+        self._held: dict[tuple[str, str, str], Held | None] = {}
         self._guard = threading.Lock()
 
     def rows_for(self, lookup: XrefLookup, session: Session, batch: pa.RecordBatch) -> pa.Table:
         """The rows of the cross-reference that the batch may meet, columns k and v, both strings."""
-        held = self._held_rows(lookup)
-        if held is not None:
-            return held
+        held = self._held_table(lookup)
+        if held is not None and held.rows.num_rows <= batch.num_rows * JOIN_SHARE:
+            return held.rows
         # One question per batch, whatever its size: never a call per document.
-        keys = session.query(
-            f"SELECT DISTINCT CAST({lookup.key} AS VARCHAR) AS k FROM batch WHERE {lookup.key} IS NOT NULL", batch
-        )
-        found = self._xrefs.xref_lookup(lookup.table, lookup.column, lookup.want, keys.column(0).to_pylist())
+        keys = _keys(lookup, session, batch)
+        if held is None:
+            found = self._xrefs.xref_lookup(lookup.table, lookup.column, lookup.want, keys)
+        else:
+            found = {key: held.by_key[key] for key in keys if key in held.by_key}
         return pa.table({"k": list(found), "v": list(found.values())}, schema=KEYED_SCHEMA)
 
-    def _held_rows(self, lookup: XrefLookup) -> pa.Table | None:
+    def _held_table(self, lookup: XrefLookup) -> Held | None:
         key = (lookup.table, lookup.column, lookup.want)
         with self._guard:
             if key not in self._held:
                 self._held[key] = self._load(*key)
             return self._held[key]
 
-    def _load(self, table: str, column: str, want: str) -> pa.Table | None:
+    def _load(self, table: str, column: str, want: str) -> Held | None:
         if self._xrefs.xref_rows(table) > HELD_ROWS_MAX:
             return None
         # A dict, because a column that is not unique must not double the documents that look it up.
         rows = dict(self._xrefs.xref_all(table, column, want))
-        return pa.table({"k": list(rows), "v": list(rows.values())}, schema=KEYED_SCHEMA)
+        return Held(pa.table({"k": list(rows), "v": list(rows.values())}, schema=KEYED_SCHEMA), rows)
+
+
+def _keys(lookup: XrefLookup, session: Session, batch: pa.RecordBatch) -> list[str]:
+    """The different keys that the batch looks up."""
+    if lookup.field is not None and lookup.field in batch.schema.names:
+        column = batch.column(lookup.field)
+        if pa.types.is_string(column.type):
+            return list(pc.unique(column).drop_null().to_pylist())
+    asked = session.query(
+        f"SELECT min(b.{quoted(DOCUMENT)}), CAST({lookup.key} AS VARCHAR) AS k FROM batch b"
+        f" WHERE {lookup.key} IS NOT NULL GROUP BY k",
+        batch,
+    )
+    return list(asked.column("k").to_pylist())
 
 
 def open_tables(
@@ -136,6 +170,5 @@ def open_tables(
 
 def _hold_rates(database: Database, name: str, rates: pa.Table, today: date) -> None:
     database.hold(dated_rates(name), rates)
-    past = rates.filter(pa.compute.less_equal(rates["day"], pa.scalar(today, pa.date32())))
-    newest = past.sort_by("day").group_by(["f", "t"], use_threads=False).aggregate([("rate", "last")])
-    database.hold(current_rates(name), newest.rename_columns({"rate_last": "rate"}))
+    newest = {(row["f"], row["t"]): row for row in rates.sort_by("day").to_pylist() if row["day"] <= today}
+    database.hold(current_rates(name), pa.Table.from_pylist(list(newest.values()), rates.schema))

@@ -2,7 +2,7 @@
 
 Amounts are DECIMAL(22, 6), rates DECIMAL(16, 10): their product is DECIMAL(38, 16), so nothing is rounded before the
 end. An amount or result that does not fit is an error of its document, never another number.
-Source: ISO 4217, list one, "Minor unit"; a currency that is not listed here has two.
+Which currency has how many minor units stands in `dative.process.functions`.
 """
 
 from __future__ import annotations
@@ -16,56 +16,34 @@ from typing import Final
 import pyarrow as pa
 from dative.errors import StopRun
 from dative.errors import engine as codes
+from dative.process.functions import MINOR_UNITS, MINOR_UNITS_DEFAULT, minor_units
+
+from dative_atom.engine.database import literal
 
 AMOUNT: Final = "DECIMAL(22, 6)"
 RATE: Final = pa.decimal128(16, 10)
-SCALE_ANY: Final = 4
+SCALE_ANY: Final = 6
 """Scale of the result where the target currency differs from document to document."""
-
-_NONE: Final = frozenset(
-    [
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "ISK",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "UYI",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    ]
-)
-_THREE: Final = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
-_FOUR: Final = frozenset(["CLF", "UYW"])
-
-
-def minor_units(currency: str) -> int:
-    """Digits after the point that amounts in this currency have."""
-    return 0 if currency in _NONE else 3 if currency in _THREE else 4 if currency in _FOUR else 2
 
 
 def rounded(product: str, target: str, constant: str | None) -> str:
-    """SQL of the product rounded half-even for the currency `target` (SQL); constant: its code where it is fixed."""
+    """SQL of the product rounded half-even for the currency `target` (SQL); constant: its code where it is fixed.
+
+    The type is decimal(38, minor units), as the language says; decimal(38, 6) where the currency is not fixed.
+    """
     if constant is not None:
-        scale = minor_units(constant)
-        return f"TRY_CAST(round_even({product}, {scale}) AS DECIMAL(24, {scale}))"
-    arms = " ".join(
-        f"WHEN {target} IN ({', '.join(repr(code) for code in sorted(codes_))}) THEN {_scaled(product, scale)}"
-        for codes_, scale in ((_NONE, 0), (_THREE, 3), (_FOUR, 4))
-    )
-    return f"CASE {arms} ELSE {_scaled(product, 2)} END"
+        return f"round_even({product}, {minor_units(constant)})"
+    groups: dict[int, list[str]] = {}
+    for code, digits in MINOR_UNITS.items():
+        groups.setdefault(digits, []).append(literal(code))
+    arms = [
+        f"WHEN {target} IN ({', '.join(names)}) THEN {_scaled(product, digits)}" for digits, names in groups.items()
+    ]
+    return f"CASE {' '.join(arms)} ELSE {_scaled(product, MINOR_UNITS_DEFAULT)} END"
 
 
-def _scaled(product: str, scale: int) -> str:
-    return f"TRY_CAST(round_even({product}, {scale}) AS DECIMAL(24, {SCALE_ANY}))"
+def _scaled(product: str, digits: int) -> str:
+    return f"TRY_CAST(round_even({product}, {digits}) AS DECIMAL(38, {SCALE_ANY}))"
 
 
 def read_rates(path: Path, name: str) -> pa.Table:

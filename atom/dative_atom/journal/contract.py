@@ -148,7 +148,7 @@ class Settlement:
     dead_letters: Sequence[ParkedDocument] = ()
     resolved: Sequence[DeadLetterId] = ()
     links: Sequence[LinkRows] = ()
-    tracked: bytes | None = None
+    tracked: Sequence[bytes] = ()
     seen: Sequence[tuple[str, str]] = ()
     forget_before: str | None = None
 

@@ -85,8 +85,8 @@ class Settling(DeadLetters, CrossReferences):
             self.resolve(db, execution, dead_letter_id)
         for links in settlement.links:
             self.linked(db, links)
-        if settlement.tracked is not None:
-            tracked = telemetry_pb2.TrackedDocuments.FromString(settlement.tracked)
+        for serialized in settlement.tracked:
+            tracked = telemetry_pb2.TrackedDocuments.FromString(serialized)
             record = telemetry_pb2.Record(tracked_documents=tracked)
             self.reported(db, "tracked_documents", record.SerializeToString())
         return counts

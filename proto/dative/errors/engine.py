@@ -88,3 +88,9 @@ READ_INVALID = Code(
     "A connector gave the engine documents or outcomes that break its contract.",
     "Report it with the connector's name; the batch was not settled, so nothing is lost.",
 )
+SENT_TO_QUEUE = Code(
+    "engine.sent_to_queue",
+    "FAILED_PRECONDITION",
+    "The process itself sent the document to the queue; nothing failed.",
+    "Decide what becomes of it: dative dlq show ID.",
+)

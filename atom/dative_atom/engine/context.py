@@ -1,0 +1,231 @@
+"""Opens everything one execution needs: its process, database, tables, connections, source; and closes it again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+from dative.errors import StopRun
+from dative.errors import engine as codes
+from dative.ids import ConnectionName, StepId
+from dative.process.model import Process, XrefTable
+from dative.process.shapes import OperationSettings, Step
+from pydantic import ValidationError
+
+from dative_atom.connectors.base import ConnectionConfig, Connector, Operation, Reader, RunContext, Writer
+from dative_atom.engine.compile import compile_process
+from dative_atom.engine.database import Database, literal
+from dative_atom.engine.ledger import JournalLedger
+from dative_atom.engine.lookup import Tables, open_tables
+from dative_atom.engine.message import Message
+from dative_atom.engine.plan import Context, Plan
+from dative_atom.engine.seeds import unique_columns
+from dative_atom.engine.shapes.mask import environment_key
+from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
+from dative_atom.engine.tracking import classified_fields, tracked_fields
+from dative_atom.journal.contract import Execution, Journal
+
+BATCH_ROWS_PARAMETER: Final = "batch_rows"
+BATCH_ROWS_MAX: Final = 100_000
+POOL_SHARE: Final = 2
+"""DuckDB's own pool is this part of the worker's memory: batches on their way need the rest."""
+
+Connect = Callable[[ConnectionConfig], Connector]
+
+
+class Connections:
+    """The execution's connections: each opened once, all closed at the end."""
+
+    def __init__(self, process: Process, message: Message, connect: Connect) -> None:
+        self._process = process
+        self._bindings = {binding.name: binding for binding in message.bindings}
+        self._connect = connect
+        self._open: dict[str, Connector] = {}
+        self._writers: list[Writer] = []
+        self._guard = threading.Lock()
+
+    def get(self, name: str) -> Connector:
+        """The connector of that logical connection. StopRun engine.binding_missing."""
+        with self._guard:
+            if name not in self._open:
+                self._open[name] = self._connect(self._config(name))
+            return self._open[name]
+
+    def _config(self, name: str) -> ConnectionConfig:
+        binding = self._bindings.get(name)
+        wanted = self._process.spec.connections.get(name)
+        if binding is None:
+            raise StopRun(
+                f"connection {name} ({wanted}) of process {self._process.name} is not bound in this environment",
+                code=codes.BINDING_MISSING,
+                where=f"connection {name}",
+            )
+        if wanted is not None and binding.connector != wanted:
+            raise StopRun(
+                f"connection {name} is bound to a {binding.connector}, process {self._process.name} needs a {wanted}",
+                code=codes.BINDING_MISSING,
+                where=f"connection {name}",
+            )
+        return ConnectionConfig(ConnectionName(name), binding.connector, binding.settings, binding.secrets)
+
+    def keep(self, writer: Writer) -> Writer:
+        self._writers.append(writer)
+        return writer
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+        for connector in self._open.values():
+            connector.close()
+
+
+@dataclass
+class Opened:
+    """An execution's belongings. parameters: defaults, under the environment's values, under the execution's own."""
+
+    process: Process
+    parameters: Mapping[str, str]
+    database: Database
+    tables: Tables
+    source: Source
+    connections: Connections
+    context: RunContext
+    message: Message
+    execution: Execution
+    classified: frozenset[str] = field(default_factory=frozenset)
+    tracked: tuple[str, ...] = ()
+
+    @property
+    def batch_rows(self) -> int:
+        """The execution's own, else the process', else the worker's; 1..BATCH_ROWS_MAX."""
+        asked = self.message.parameters.get(BATCH_ROWS_PARAMETER)
+        rows = int(asked) if asked and asked.isdigit() else self.process.spec.batch_rows
+        return min(max(rows or self.message.limits.batch_rows, 1), BATCH_ROWS_MAX)
+
+    def compile(self, profile: pa.Schema) -> Plan:
+        """The plan for documents of this profile; opens the targets' writers in the calling thread."""
+        started_at = self.execution.started_at or self.execution.planned_at
+        spec = self.process.spec
+        context = Context(
+            process=self.process.name,
+            environment_id=self.message.environment_id,
+            session=self.database.session(),
+            tables=self.tables,
+            parameters=self.parameters,
+            properties=_properties(self.message, self.process, started_at),
+            rates=spec.rates_table,
+            unique={name: unique_columns(table) for name, table in spec.tables.items() if isinstance(table, XrefTable)},
+            mask_key=environment_key(self.message.environment_id),
+            started_at=started_at,
+            open_writer=self._writer,
+        )
+        return compile_process(spec.steps, profile, context)
+
+    def _writer(self, step: Step, settings: OperationSettings, documents: pa.Schema) -> Writer:
+        operation = _operation(step, settings)
+        return self.connections.keep(
+            self.connections.get(settings.connection).writer(operation, self.context, documents)
+        )
+
+    def close(self) -> None:
+        self.connections.close()
+        self.database.close()
+
+
+def read_process(path: Path) -> Process:
+    """The process from its canonical JSON. StopRun engine.process_unreadable."""
+    try:
+        return Process.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError, ValueError) as error:
+        raise StopRun(
+            f"the process {path.name} can not be read: {type(error).__name__}", code=codes.PROCESS_UNREADABLE
+        ) from error
+
+
+def parameters_of(process: Process, given: Mapping[str, str]) -> dict[str, str]:
+    """Every declared parameter with its value, and what else was given. StopRun engine.parameter_missing."""
+    values = {name: parameter.default for name, parameter in process.spec.parameters.items()}
+    values.update(given)
+    missing = sorted(name for name, value in values.items() if value is None)
+    if missing:
+        raise StopRun(
+            f"process {process.name} has no value for {', '.join(missing)}",
+            code=codes.PARAMETER_MISSING,
+            where=process.name,
+        )
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def open_execution(
+    message: Message,
+    execution: Execution,
+    journal: Journal,
+    connect: Connect,
+    context: RunContext,
+    ledger: JournalLedger,
+) -> Opened:
+    """Everything but the source, which its own thread opens. Raises StopRun."""
+    artifacts = {name: Path(path) for name, path in message.artifacts.items()}
+    if message.process not in artifacts:
+        raise StopRun(f"the bundle holds no process {message.process}", code=codes.PROCESS_UNREADABLE)
+    process = read_process(artifacts[message.process])
+    parameters = parameters_of(process, {**message.parameters, **execution.parameters})
+    database = Database(message.limits.memory_bytes // POOL_SHARE)
+    today = (execution.started_at or execution.planned_at).date()
+    tables = open_tables(process.spec, process.name, artifacts, database, journal, today)
+    connections = Connections(process, message, connect)
+    source = _source(process, execution, journal, connections, context, ledger)
+    return Opened(
+        process=process,
+        parameters=parameters,
+        database=database,
+        tables=tables,
+        source=source,
+        connections=connections,
+        context=context,
+        message=message,
+        execution=execution,
+        classified=classified_fields(process.spec),
+        tracked=tracked_fields(process.spec),
+    )
+
+
+def _source(
+    process: Process,
+    execution: Execution,
+    journal: Journal,
+    connections: Connections,
+    context: RunContext,
+    ledger: JournalLedger,
+) -> Source:
+    step = process.spec.source
+    settings = step.settings
+    if not isinstance(settings, OperationSettings):
+        raise StopRun(f"the source of {process.name} is no operation", code=codes.PROCESS_UNREADABLE)
+
+    def open_reader() -> Reader:
+        return connections.get(settings.connection).reader(_operation(step, settings), context)
+
+    if not execution.retry_of:
+        return ReaderSource(open_reader, ledger)
+    letters = [journal.dead_letter(letter_id) for letter_id in execution.retry_of]
+    return DeadLetterSource([letter for letter in letters if letter is not None], open_reader)
+
+
+def _operation(step: Step, settings: OperationSettings) -> Operation:
+    return Operation(StepId(step.id), settings.connector, settings.operation, settings.options)
+
+
+def _properties(message: Message, process: Process, started_at: datetime) -> dict[str, str]:
+    """SQL of what property() reads; see dative.process.functions.PROPERTIES."""
+    return {
+        "execution.id": literal(message.execution_id),
+        "execution.started_at": f"CAST({literal(started_at.isoformat())} AS TIMESTAMPTZ)",
+        "process.name": literal(process.name),
+        "environment.name": literal(message.environment),
+    }

@@ -1,0 +1,185 @@
+"""What a batch does to targets, and the law of its order (connectors/base.py, Invariants 1 and 8).
+
+write → prepare → commit → settle; the source is told by whoever settled. An `Effects` belongs to one batch and outlives
+its attempts: what has been applied for good, by a target without transactions or by one that has committed, is
+remembered and never sent again when the batch starts over because another target's commit was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from dative.errors import engine as codes
+from dative.errors.base import RetryLater, StopRun
+from dative.errors.connector import UnknownOutcome
+from dative.ids import ExecutionId, StepId
+
+from dative_atom.connectors.base import Mark, Outcome, Position, Ticket, Writer
+from dative_atom.connectors.outcomes import OUTCOME_FIELDS
+from dative_atom.engine.failpoints import reach
+from dative_atom.engine.plan import Target
+from dative_atom.engine.retry import Attempts, RetryPolicy, Waits, class_named
+from dative_atom.journal.contract import Counts, Journal, Settlement
+
+
+@dataclass(eq=False)
+class CommitLost(RetryLater):
+    """A target did not commit and says so itself: the batch starts over. Never leaves the engine."""
+
+    error_class: ClassVar[str] = "unavailable"
+
+
+@dataclass
+class Effects:
+    """The effects of one batch. stream: "<environment id>/<process>"; marks are kept under "<stream>/<step>"."""
+
+    stream: str
+    execution_id: ExecutionId
+    batch: int
+    position: Position
+    fencing_token: int
+    waits: Waits
+    applied: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
+    pending: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
+    committed: set[StepId] = field(default_factory=set)
+
+    def ticket(self, step: StepId) -> Ticket:
+        return Ticket(f"{self.stream}/{step}", self.execution_id, self.batch, self.position, self.fencing_token)
+
+    def write(self, step: StepId, writer: Writer, policy: RetryPolicy, documents: pa.RecordBatch) -> pa.RecordBatch:
+        """Write the documents; returns the outcomes' columns, one row per document, in order.
+
+        Whatever the policy covers is tried again, a whole batch that was not applied as well as single documents that
+        were refused for a reason that passes. StopRun when it stays so.
+        """
+        if step in self.applied:
+            return self.applied[step]
+        attempts = Attempts(policy, self.waits, f"step {step}")
+        results = self._write(step, writer, attempts, documents)
+        if writer.transactional:
+            self.pending[step] = results
+            return results
+        results = self._write_again(step, writer, attempts, documents, results)
+        self.applied[step] = results
+        return results
+
+    def _write(self, step: StepId, writer: Writer, attempts: Attempts, documents: pa.RecordBatch) -> pa.RecordBatch:
+        while True:
+            try:
+                return writer.write(documents, self.ticket(step)).results
+            except RetryLater as error:
+                writer.rollback()
+                attempts.pause(error)
+            except UnknownOutcome as error:
+                # Invariant 8: some of it may have been applied, so none of it is sent again; a person looks.
+                return unknown(documents.num_rows, writer.result_fields, error)
+
+    def _write_again(
+        self, step: StepId, writer: Writer, attempts: Attempts, documents: pa.RecordBatch, results: pa.RecordBatch
+    ) -> pa.RecordBatch:
+        """Single documents that were refused for a reason that passes, as often as the policy says."""
+        while True:
+            rows = _retryable(results, attempts)
+            if not len(rows):
+                return results
+            try:
+                attempts.wait(None, RetryLater(f"{len(rows)} documents refused", code=codes.REJECTED))
+            except StopRun as stop:
+                if stop.code is codes.CANCELLED:
+                    raise
+                return results
+            again = self._write(step, writer, attempts, documents.take(rows))
+            results = _replaced(results, rows, again)
+
+    def start_over(self, targets: Sequence[Target]) -> None:
+        """Forget what was written and not committed."""
+        self.pending.clear()
+        for target in targets:
+            target.writer.rollback()
+
+    def settle(self, journal: Journal, targets: Sequence[Target], settlement: Settlement) -> Counts:
+        """Commit what was written and make the settlement valid. targets: the transactional ones, in their order.
+
+        Raises CommitLost: start the batch over.
+        """
+        uncommitted = [target for target in targets if target.step not in self.committed]
+        if not self.pending and not self.committed:
+            reach("batch.written")
+            counts = journal.settle(settlement)
+            reach("batch.settled")
+            return counts
+        # All transactional targets move their marks together, or a mark could not tell at a resume what was committed.
+        for target in uncommitted:
+            if target.step not in self.pending:
+                target.writer.write(_empty(target.documents), self.ticket(target.step))
+        reach("batch.written")
+        journal.prepare(settlement)
+        reach("batch.prepared")
+        for target in uncommitted:
+            self._commit(target)
+        reach("batch.committed")
+        counts = journal.settle(execution_id=self.execution_id)
+        reach("batch.settled")
+        return counts
+
+    def _commit(self, target: Target) -> None:
+        ticket = self.ticket(target.step)
+        try:
+            target.writer.commit(ticket)
+        except UnknownOutcome as error:
+            # Invariant 8: the target itself says whether the lost commit happened.
+            if not same(target.writer.committed(ticket.stream), ticket):
+                raise CommitLost(
+                    f"step {target.step}: the commit was lost and did not happen", code=error.code
+                ) from error
+        except RetryLater as error:
+            raise CommitLost(error.message, code=error.code, retry_after_s=error.retry_after_s) from error
+        self.committed.add(target.step)
+        if target.step in self.pending:
+            self.applied[target.step] = self.pending.pop(target.step)
+
+
+def same(mark: Mark | None, ticket: Ticket) -> bool:
+    """The mark says that this very batch was committed."""
+    return mark is not None and (mark.execution_id, mark.batch) == (ticket.execution_id, ticket.batch)
+
+
+def unknown(rows: int, result_fields: pa.Schema, error: UnknownOutcome) -> pa.RecordBatch:
+    """Outcomes of documents of which nobody knows what became."""
+    said = (Outcome.UNKNOWN.value, error.code.name, "sent, and the answer was lost")
+    columns = [pa.repeat(pa.scalar(value, pa.string()), rows) for value in said]
+    columns.extend(pa.nulls(rows, item.type) for item in result_fields)
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([*OUTCOME_FIELDS, *result_fields]))
+
+
+def _retryable(results: pa.RecordBatch, attempts: Attempts) -> pa.Array:
+    """Indices of rejected rows whose code is of a class that the policy covers."""
+    rejected = pc.equal(results.column("outcome"), Outcome.REJECTED.value)
+    passing = [
+        code
+        for code in pc.unique(results.column("code").filter(rejected)).to_pylist()
+        if attempts.covers(class_named(code))
+    ]
+    if not passing:
+        return pa.array([], pa.int64())
+    return pc.indices_nonzero(
+        pc.and_(rejected, pc.is_in(results.column("code"), value_set=pa.array(passing, pa.string())))
+    )
+
+
+def _replaced(results: pa.RecordBatch, rows: pa.Array, newer: pa.RecordBatch) -> pa.RecordBatch:
+    """The results with those rows replaced by newer ones, in the same order."""
+    table = pa.Table.from_batches([results, newer.cast(results.schema)]).combine_chunks()
+    place = pc.index_in(pa.arange(0, results.num_rows), value_set=rows.cast(pa.int64()))
+    index = pc.if_else(
+        pc.is_valid(place), pc.add(place.cast(pa.int64()), results.num_rows), pa.arange(0, results.num_rows)
+    )
+    return table.take(index).combine_chunks().to_batches()[0]
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], item.type) for item in schema], schema=schema)

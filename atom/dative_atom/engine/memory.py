@@ -1,0 +1,183 @@
+"""A source and targets in memory, through the real connector contract: for process tests and the engine's own.
+
+They are as strict as a real system: a position that is honoured, a target that upserts by key, transactions with marks.
+`Faults` makes them misbehave on purpose.
+"""
+
+# ruff: noqa: ARG002 - the contract names what a system in memory has no use for
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from dative.clock import Clock
+from dative.errors.connector import UnknownOutcome
+
+from dative_atom.connectors.base import (
+    Checked,
+    ConnectionConfig,
+    Mark,
+    Operation,
+    Outcomes,
+    Position,
+    Read,
+    RunContext,
+    Ticket,
+)
+from dative_atom.connectors.outcomes import RESULT_ID, Tally
+from dative_atom.documents.json import to_json
+
+Hook = Callable[[pa.RecordBatch], None]
+
+
+@dataclass
+class Faults:
+    """What goes wrong, in order of calls.
+
+    write: one entry a write call, an error to raise or None. commit: likewise; "lost" commits and loses the answer,
+    "undone" loses the answer without having committed. reject: row -> (code, reason) or None.
+    """
+
+    write: list[BaseException | None] = field(default_factory=list)
+    commit: list[str | BaseException | None] = field(default_factory=list)
+    reject: Callable[[dict[str, Any]], tuple[str, str] | None] | None = None
+
+
+@dataclass
+class MemoryTarget:
+    """What one target step has. key: fields that find a document; empty means that every write appends.
+
+    rows: key -> document. effects: how many documents were applied, over all writes. outcomes: of each write.
+    """
+
+    key: tuple[str, ...] = ()
+    transactional: bool = False
+    faults: Faults = field(default_factory=Faults)
+    rows: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    effects: int = 0
+    writes: int = 0
+    mark: dict[str, Mark] = field(default_factory=dict)
+
+
+class MemoryWriter:
+    """`connectors.base.Writer` over a `MemoryTarget`."""
+
+    def __init__(self, target: MemoryTarget, documents: pa.Schema) -> None:
+        self._target = target
+        self._documents = documents
+        self._open: list[dict[str, Any]] = []
+
+    @property
+    def transactional(self) -> bool:
+        return self._target.transactional
+
+    @property
+    def result_fields(self) -> pa.Schema:
+        return pa.schema([RESULT_ID])
+
+    def write(self, documents: pa.RecordBatch, ticket: Ticket) -> Outcomes:
+        target = self._target
+        target.writes += 1
+        if target.faults.write and (fault := target.faults.write.pop(0)) is not None:
+            raise fault
+        tally, rows, ids = Tally(documents.num_rows), to_json(documents), []
+        for index, row in enumerate(rows):
+            refused = target.faults.reject(row) if target.faults.reject else None
+            if refused is not None:
+                tally.reject(index, *refused)
+            else:
+                self._open.append(row)
+            ids.append(":".join(str(row.get(name)) for name in target.key) if target.key else str(index))
+        if not target.transactional:
+            self._apply()
+        return tally.outcomes({RESULT_ID.name: pa.array(ids, pa.string())})
+
+    def _apply(self) -> None:
+        target = self._target
+        for row in self._open:
+            key = tuple(row.get(name) for name in target.key) if target.key else (target.effects,)
+            target.rows[key] = row
+            target.effects += 1
+        self._open = []
+
+    def commit(self, ticket: Ticket) -> None:
+        faults = self._target.faults.commit
+        fault = faults.pop(0) if faults else None
+        if isinstance(fault, BaseException):
+            raise fault
+        if fault != "undone":
+            self._apply()
+            self._target.mark[ticket.stream] = Mark(ticket.execution_id, ticket.batch, ticket.fencing_token)
+        if fault is not None:
+            raise UnknownOutcome("the answer to the commit was lost")
+
+    def rollback(self) -> None:
+        self._open = []
+
+    def committed(self, stream: str) -> Mark | None:
+        return self._target.mark.get(stream)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class MemoryReader:
+    """`connectors.base.Reader` over a table. The position is the number of rows before it."""
+
+    def __init__(self, rows: pa.Table, delivered: list[int]) -> None:
+        self._rows = rows
+        self._delivered = delivered
+
+    @property
+    def profile(self) -> pa.Schema:
+        return self._rows.schema
+
+    def read(self, after: Position | None, rows_max: int) -> Iterator[Read]:
+        start = int(after["row"]) if after else 0
+        for first in range(start, self._rows.num_rows, rows_max):
+            rows = self._rows.slice(first, rows_max).combine_chunks()
+            self._delivered.append(rows.num_rows)
+            yield Read(rows.to_batches()[0], {"row": first + rows.num_rows})
+
+    def acknowledge(self, position: Position) -> None:
+        """A table needs not be told."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass
+class MemorySystem:
+    """One system in memory. rows: what its source reads. targets: by step. delivered: rows of each read batch."""
+
+    rows: pa.Table = field(default_factory=lambda: pa.table({}))
+    targets: dict[str, MemoryTarget] = field(default_factory=dict)
+    delivered: list[int] = field(default_factory=list)
+
+    def connect(self, connection: ConnectionConfig) -> MemoryConnector:
+        """To be passed as `Surroundings.connect`."""
+        return MemoryConnector(connection, self)
+
+
+class MemoryConnector:
+    """`connectors.base.Connector` over a `MemorySystem`; any operation reads or upserts by its `key` option."""
+
+    def __init__(self, connection: ConnectionConfig, system: MemorySystem | None = None) -> None:
+        self._system = system or MemorySystem()
+
+    def reader(self, operation: Operation, context: RunContext) -> MemoryReader:
+        return MemoryReader(self._system.rows, self._system.delivered)
+
+    def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> MemoryWriter:
+        key = operation.options.get("key") or ()
+        target = self._system.targets.setdefault(operation.step, MemoryTarget(tuple(key)))
+        return MemoryWriter(target, documents)
+
+    def check(self, clock: Clock) -> Iterator[Checked]:
+        yield Checked("memory", True, "always there")
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,131 @@
+"""The compiled process, and the small contract that every shape keeps.
+
+A plan is made once per execution. Its steps are in two stages with a bounded queue between them: `transform` touches
+nothing but the batch, `deliver` begins with the first target. This file knows no shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+from dative.ids import StepId
+from dative.process.shapes import OperationSettings, Step
+
+from dative_atom.connectors.base import Writer
+from dative_atom.engine.database import Session
+from dative_atom.engine.expression import Scope
+from dative_atom.engine.lookup import Tables
+from dative_atom.engine.query import Query
+from dative_atom.engine.routing import Flow
+
+
+class Shape(Protocol):
+    """One compiled step.
+
+    Every shape keeps this, and `tests/engine/test_shape_contract.py` holds each of them to it: no document disappears
+    (it flows on, fails, or comes to rest in the flow); DOCUMENT numbers are kept and rise; an empty batch is fine; n
+    batches of one row end as one batch of n rows.
+    """
+
+    @property
+    def step(self) -> StepId: ...
+
+    @property
+    def verb(self) -> str: ...
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """The columns of what flows on, lineage included; None when every document ends here."""
+        ...
+
+    @property
+    def effect(self) -> bool:
+        """True: it, or a step inside it, writes to a target, so it belongs to the deliver stage."""
+        ...
+
+    @property
+    def composite(self) -> bool:
+        """True: it holds other steps, whose failures are theirs."""
+        ...
+
+    @property
+    def recorded(self) -> bool:
+        """False: a half of a shape, whose other half is recorded for both."""
+        ...
+
+    def apply(self, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch | None:
+        """Lead the documents through. batch: the columns for which it was compiled, 0..n rows."""
+        ...
+
+
+OpenWriter = Callable[[Step, OperationSettings, pa.Schema], Writer]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A writer of the plan, the step it belongs to, and the payload columns that it was opened for."""
+
+    step: StepId
+    writer: Writer
+    documents: pa.Schema
+
+
+@dataclass
+class Context:
+    """What compiling needs.
+
+    session: of the compiling thread; it finds the types of expressions by evaluating them over no rows.
+    mask_key: of the environment, the same in every execution. started_at: of the execution's first attempt.
+    """
+
+    process: str
+    environment_id: str
+    session: Session
+    tables: Tables
+    parameters: Mapping[str, str]
+    properties: Mapping[str, str]
+    rates: str | None
+    unique: Mapping[str, Sequence[str]]
+    mask_key: bytes
+    started_at: datetime
+    open_writer: OpenWriter
+    queries: list[Query] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+
+    def scope(self) -> Scope:
+        """A scope for the expressions of one query."""
+        return Scope(self.parameters, self.properties, self.tables.names, self.rates)
+
+    def query(self, outputs: Sequence[tuple[str, str]], where: str) -> Query:
+        """A query of (target field, SQL) pairs, all in one scope. Raises StopRun."""
+        scope = self.scope()
+        compiled = [(name, scope.compile(sql, f"{where}, field {name}")) for name, sql in outputs]
+        query = Query(compiled, scope, self.tables)
+        self.queries.append(query)
+        return query
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A compiled process. transform runs ahead of deliver; together they are all its steps in order.
+
+    targets: every writer, in the order of the steps: the order in which they commit.
+    """
+
+    transform: Sequence[Shape]
+    deliver: Sequence[Shape]
+    targets: Sequence[Target]
+    queries: Sequence[Query]
+
+    def transactional(self) -> Iterator[Target]:
+        """The targets that commit together with their mark."""
+        return (target for target in self.targets if target.writer.transactional)
+
+    @property
+    def strict_rows(self) -> int:
+        """Rows that were evaluated strictly because they were suspect: see `query.Watch`."""
+        return sum(query.watch.strict_rows for query in self.queries)

@@ -1,0 +1,295 @@
+"""Runs one planned execution to its end, in the process that calls it.
+
+Begin, resume, read → transform → deliver, settle batch by batch, prove the count, finish. The journal knows everything
+that matters before this returns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from dative.bundle.canonical import canonical_json
+from dative.clock import Clock
+from dative.errors import StopRun
+from dative.errors import engine as codes
+from dative.ids import ExecutionId
+
+from dative_atom.connectors.base import ConnectionConfig, Connector, Position, RunContext
+from dative_atom.connectors.connection import open_connection
+from dative_atom.engine.accounting import Fates, balance, prove_execution
+from dative_atom.engine.context import open_execution
+from dative_atom.engine.database import Session
+from dative_atom.engine.effects import CommitLost, Effects
+from dative_atom.engine.failpoints import reach
+from dative_atom.engine.failures import failure_of
+from dative_atom.engine.ledger import JournalLedger
+from dative_atom.engine.message import Message
+from dative_atom.engine.parking import parked_documents
+from dative_atom.engine.pipeline import Control, Reading, Start, Transformed, Transforming, numbered, until_halted
+from dative_atom.engine.reports import report_execution, report_spans
+from dative_atom.engine.retry import LOST_COMMIT, Attempts, Waits
+from dative_atom.engine.routing import Flow, run_steps
+from dative_atom.engine.tracking import tracked
+from dative_atom.journal.contract import Counts, Execution, ExecutionState, Journal, Settlement
+from dative_atom.telemetry.recorder import Recorder, parse_traceparent
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""What :lastRunDate is in a process' first execution."""
+
+Connect = Callable[[ConnectionConfig], Connector]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a caller may replace: tests do, the worker does not.
+
+    wait: waits that many seconds and says whether the execution was halted meanwhile; None waits on the control.
+    progress: called with the counts after each settled batch.
+    """
+
+    clock: Clock
+    connect: Connect = open_connection
+    control: Control = field(default_factory=Control)
+    wait: Callable[[float], bool] | None = None
+    progress: Callable[[Counts], None] | None = None
+
+
+def run_execution(
+    message: Message, journal: Journal, surroundings: Surroundings, recorder: Recorder | None = None
+) -> Execution:
+    """Run it. Never raises for what a process, a source or a target does: that is a coded failure in the journal.
+
+    Raises DativeError only when the journal itself can not say what happened (its disk is full, or the execution is
+    not known or has ended): then nothing has been settled that is not in it.
+    """
+    recorder = recorder or Recorder(parent=parse_traceparent(message.traceparent))
+    execution = journal.begin(ExecutionId(message.execution_id), surroundings.clock.now(), recorder.trace_id)
+    report_execution(journal, execution, message, recorder)
+    reach("execution.begun")
+    failure: dict[str, str] | None = None
+    try:
+        _Run(message, execution, journal, surroundings, recorder).run()
+    except BaseException as error:
+        failure = failure_of(error, cancelled=surroundings.control.cancelled)
+        if not isinstance(error, Exception):
+            raise
+    return _finish(message, journal, surroundings, recorder, failure)
+
+
+def _finish(
+    message: Message,
+    journal: Journal,
+    surroundings: Surroundings,
+    recorder: Recorder,
+    failure: Mapping[str, str] | None,
+) -> Execution:
+    execution = journal.execution(ExecutionId(message.execution_id))
+    if execution is None:
+        raise StopRun("the execution has gone from the journal", code=codes.READ_INVALID)
+    state = _state(execution.counts, failure)
+    now = surroundings.clock.now()
+    reach("execution.finishing")
+    # Reported first: killed between the two, the next attempt reports a newer version of it, and no end is ever silent.
+    ended = replace(execution, state=state, finished_at=now, failure=failure)
+    report_execution(journal, ended, message, recorder)
+    report_spans(journal, ended, message, recorder)
+    finished = journal.finish(execution.execution_id, state, now, failure)
+    reach("execution.finished")
+    return finished
+
+
+def _state(counts: Counts, failure: Mapping[str, str] | None) -> ExecutionState:
+    if failure is not None:
+        cancelled = failure["code"] == codes.CANCELLED.name
+        return ExecutionState.CANCELLED if cancelled else ExecutionState.FAILED
+    return ExecutionState.PARTIAL if counts.dead_lettered else ExecutionState.SUCCEEDED
+
+
+class _Run:
+    """One attempt of one execution."""
+
+    def __init__(
+        self,
+        message: Message,
+        execution: Execution,
+        journal: Journal,
+        surroundings: Surroundings,
+        recorder: Recorder,
+    ) -> None:
+        self.message = message
+        self.execution = execution
+        self.journal = journal
+        self.surroundings = surroundings
+        self.recorder = recorder
+        self.control = surroundings.control
+        self.ledger = JournalLedger(journal, execution.stream)
+        self.waits = Waits(surroundings.clock, surroundings.wait or self.control.halted.wait)
+
+    def run(self) -> None:
+        opened = open_execution(
+            self.message, self.execution, self.journal, self.surroundings.connect, self._context(), self.ledger
+        )
+        self.opened = opened
+        self.control.on_halt(opened.database.interrupt)
+        reading = Reading(opened.source, self.recorder, self.control)
+        transforming: Transforming | None = None
+        try:
+            plan = opened.compile(reading.open())
+            self.plan = plan
+            self.transactional = list(plan.transactional())
+            start = self._resume()
+            reading.begin(start)
+            transforming = Transforming(
+                plan, opened.database, opened.process.name, self.recorder, self.control, opened.process.spec.source.id
+            )
+            transforming.start(reading.channel, start.batch)
+            self._deliver_all(transforming)
+            reading.finish()
+            reach("batch.acknowledged")
+            self._prove()
+        finally:
+            self.control.halt()
+            reading.finish()
+            if transforming is not None:
+                transforming.join()
+            opened.close()
+
+    def _context(self) -> RunContext:
+        """What readers and writers are lent."""
+        last_run, last_success = self.journal.last_times(self.execution.stream)
+        return RunContext(
+            execution_id=self.execution.execution_id,
+            clock=self.surroundings.clock,
+            calls=self.recorder,
+            cancelled=self.control.halted,
+            binds={
+                **self.message.parameters,
+                **self.execution.parameters,
+                "lastRunDate": last_run or EPOCH,
+                "lastSuccessDate": last_success or EPOCH,
+            },
+            ledger=self.ledger,
+            fencing_token=self.message.fencing_token,
+        )
+
+    def _resume(self) -> Start:
+        """Where this attempt begins, after what a former one had prepared was settled or given up."""
+        execution_id = self.execution.execution_id
+        prepared = self.journal.prepared(execution_id)
+        resumed = prepared is not None or self.execution.attempt > 1
+        marks = {
+            target.step: target.writer.committed(f"{self.mark_stream}/{target.step}")
+            for target in (self.transactional if resumed else ())
+        }
+        own = [mark.batch for mark in marks.values() if mark is not None and mark.execution_id == execution_id]
+        if prepared is not None:
+            # Invariant 1: the target's own mark says whether the batch that was being settled is there.
+            if marks and all(batch == prepared.batch for batch in own) and len(own) == len(marks):
+                self.journal.settle(execution_id=execution_id)
+            else:
+                self.journal.discard(execution_id)
+        stands = self.journal.resume(execution_id)
+        # A number that any target may have seen is never used again.
+        used = [*own, *([prepared.batch] if prepared is not None else [])]
+        batch = max([stands.batch, *(number + 1 for number in used)])
+        position: Position | None = json.loads(stands.position) if stands.position else None
+        rows = self.opened.batch_rows
+        return Start(position, batch, stands.document, rows)
+
+    @property
+    def mark_stream(self) -> str:
+        """Retries of dead letters have marks of their own, beside those of the process' ordinary executions."""
+        return f"{self.execution.stream}#retry" if self.execution.retry_of else self.execution.stream
+
+    def _deliver_all(self, transforming: Transforming) -> None:
+        session = self.opened.database.session()
+        for item in until_halted(transforming.channel, self.control):
+            counts = self._deliver(item, session)
+            self.ledger.settled(item.piece.seen)
+            if item.piece.position is not None:
+                self.opened.source.settled(item.piece.position)
+            if self.surroundings.progress is not None and counts is not None:
+                self.surroundings.progress(counts)
+
+    def _deliver(self, item: Transformed, session: Session) -> Counts | None:
+        """Deliver and settle one batch, starting over as often as a commit is lost that did not happen."""
+        if item.piece.documents.num_rows == 0:
+            return self._move(item)
+        effects = Effects(
+            self.mark_stream,
+            self.execution.execution_id,
+            item.batch,
+            item.piece.position or {},
+            self.message.fencing_token,
+            self.waits,
+        )
+        attempts = Attempts(LOST_COMMIT, self.waits, f"batch {item.batch}")
+        try:
+            while True:
+                try:
+                    return self._attempt(item, effects, session)
+                except CommitLost as lost:
+                    effects.start_over(self.transactional)
+                    attempts.pause(lost)
+        except BaseException:
+            effects.start_over(self.transactional)
+            raise
+
+    def _attempt(self, item: Transformed, effects: Effects, session: Session) -> Counts:
+        flow = item.flow.fork(session, effects)
+        out = run_steps(self.plan.deliver, item.documents, flow) if item.documents is not None else None
+        steps = self.opened.process.spec.steps
+        fates = balance(flow, out, steps[-1].id if steps else self.opened.process.spec.source.id)
+        return effects.settle(self.journal, self.transactional, self._settlement(item, flow, fates))
+
+    def _settlement(self, item: Transformed, flow: Flow, fates: Fates) -> Settlement:
+        opened, source = self.opened, item.piece.documents
+        letters = parked_documents(flow, opened.classified, opened.tracked, item.piece.origins)
+        again = {letter.origin for letter in letters}
+        return Settlement(
+            execution_id=self.execution.execution_id,
+            stream=self.execution.stream,
+            batch=item.batch,
+            position=_position(item.piece.position),
+            documents_end=numbered(source)[1],
+            counts=fates.counts,
+            dead_letters=letters,
+            resolved=[origin for origin in item.piece.origins if origin not in again],
+            links=flow.links,
+            tracked=list(
+                tracked(fates, source, opened.tracked, self.execution.execution_id, self.execution.process, item.batch)
+            ),
+            seen=item.piece.seen.pairs(),
+            forget_before=item.piece.seen.forget_before,
+        )
+
+    def _move(self, item: Transformed) -> Counts | None:
+        """An empty batch moves the position only."""
+        if item.piece.position is None:
+            return None
+        stands = self.journal.resume(self.execution.execution_id)
+        return self.journal.settle(
+            Settlement(
+                execution_id=self.execution.execution_id,
+                stream=self.execution.stream,
+                batch=item.batch,
+                position=_position(item.piece.position),
+                documents_end=stands.document,
+                counts=Counts(),
+                seen=item.piece.seen.pairs(),
+                forget_before=item.piece.seen.forget_before,
+            )
+        )
+
+    def _prove(self) -> None:
+        found = self.journal.execution(self.execution.execution_id)
+        if found is not None:
+            prove_execution(found.counts)
+
+
+def _position(position: Position | None) -> bytes | None:
+    return canonical_json(dict(position)) if position is not None else None

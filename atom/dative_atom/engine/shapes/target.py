@@ -1,0 +1,115 @@
+"""A target: any connector's operation as a writer, its outcomes turned into routes, its links into table rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from dative.errors import StopRun
+from dative.errors import engine as codes
+from dative.ids import StepId
+
+from dative_atom.connectors.base import Outcome, Writer
+from dative_atom.documents.batch import DOCUMENT, ERROR_COLUMNS, payload
+from dative_atom.engine.query import Failure, Query
+from dative_atom.engine.retry import RetryPolicy
+from dative_atom.engine.routing import ERRORS, Flow, Written, errors_of, without
+from dative_atom.journal.contract import LinkRows
+
+RESULT_ID = "result.id"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A `link` modifier. columns: of the cross-reference table, in the order of the query's outputs."""
+
+    table: str
+    columns: tuple[str, ...]
+    unique: Sequence[str]
+    query: Query
+
+
+@dataclass(frozen=True)
+class TargetShape:
+    """Writes the documents. Applied and unchanged ones flow on; rejected and unknown ones take the catch route."""
+
+    step: StepId
+    verb: str
+    writer: Writer
+    policy: RetryPolicy
+    link: Link | None
+    schema: pa.Schema
+    effect: bool = True
+    composite: bool = False
+    recorded: bool = True
+
+    def apply(self, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch:
+        if batch.num_rows == 0:
+            return batch
+        if flow.effects is None:
+            raise StopRun(f"step {self.step} writes in a stage that may not", code=codes.READ_INVALID)
+        results = flow.effects.write(self.step, self.writer, self.policy, payload(batch))
+        if results.num_rows != batch.num_rows:
+            raise StopRun(
+                f"step {self.step}: {results.num_rows} outcomes for {batch.num_rows} documents", code=codes.READ_INVALID
+            )
+        done = pc.is_in(results.column("outcome"), value_set=pa.array([Outcome.APPLIED.value, Outcome.UNCHANGED.value]))
+        if not pc.all(done).as_py():
+            refused = pc.invert(done)
+            flow.fail(self._refusals(batch.column(DOCUMENT).filter(refused), results.filter(refused)))
+            batch, results = batch.filter(done), results.filter(done)
+        flow.written.append(Written(self.step, batch.column(DOCUMENT), _target_ids(results)))
+        return batch if self.link is None else self._linked(self.link, batch, results, flow)
+
+    def _refusals(self, documents: pa.Array, results: pa.RecordBatch) -> pa.RecordBatch:
+        unknown = pc.equal(results.column("outcome"), Outcome.UNKNOWN.value)
+        code = pc.if_else(
+            unknown, codes.OUTCOME_UNKNOWN.name, pc.fill_null(results.column("code"), codes.REJECTED.name)
+        )
+        reason = pc.fill_null(results.column("reason"), "the target gave no reason")
+        columns = dict(
+            zip(
+                ERROR_COLUMNS,
+                (code, reason, _constant("", len(documents)), _constant(self.step, len(documents))),
+                strict=True,
+            )
+        )
+        return pa.RecordBatch.from_arrays([documents, *(columns[name] for name in ERROR_COLUMNS)], schema=ERRORS)
+
+    def _linked(self, link: Link, batch: pa.RecordBatch, results: pa.RecordBatch, flow: Flow) -> pa.RecordBatch:
+        named = [(name, results.column(name)) for name in results.schema.names if name.startswith("result.")]
+        joined = pa.RecordBatch.from_arrays(
+            [*batch.columns, *(column for _, column in named)],
+            names=[*batch.schema.names, *(name for name, _ in named)],
+        )
+        evaluation = link.query.evaluate(flow.session, joined)
+        columns = [column.cast(pa.string()) for column in evaluation.columns]
+        failed = {failure.row for failure in evaluation.failures}
+        failures = list(evaluation.failures)
+        for name, column in zip(link.columns, columns, strict=True):
+            for row in pc.indices_nonzero(pc.is_null(column)).to_pylist() if column.null_count else ():
+                if row not in failed:
+                    failed.add(row)
+                    reason = f"column {name} of table {link.table} has no value"
+                    failures.append(Failure(row, codes.LINK_INCOMPLETE.name, reason, name))
+        if failures:
+            rows = pa.array([failure.row for failure in failures], pa.int64())
+            flow.fail(errors_of(self.step, batch.column(DOCUMENT).take(rows), failures))
+            batch = without(batch, rows)
+            kept = pc.invert(pc.is_in(pa.arange(0, joined.num_rows), value_set=rows))
+            columns = [column.filter(kept) for column in columns]
+        values = {name: column.to_pylist() for name, column in zip(link.columns, columns, strict=True)}
+        if batch.num_rows:
+            flow.links.append(LinkRows(link.table, values, link.unique))
+        return batch
+
+
+def _target_ids(results: pa.RecordBatch) -> pa.Array:
+    index = results.schema.get_field_index(RESULT_ID)
+    return pa.nulls(results.num_rows, pa.string()) if index < 0 else results.column(index).cast(pa.string())
+
+
+def _constant(text: str, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), rows)

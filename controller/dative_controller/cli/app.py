@@ -33,12 +33,13 @@ EXPORT_TIMEOUT_S = 2.0
 class App:
     """One run of one command. settings: the root's options, over which the command's own have gone."""
 
-    def __init__(self, settings: Mapping[str, Any], trace: Trace, clock: Clock, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: dict[str, Any], trace: Trace, clock: Clock, environ: Mapping[str, str]) -> None:
         self.debug = bool(settings.get("debug"))
         self.quiet = bool(settings.get("quiet"))
         self.trace = trace
         self.clock = clock
         self.environ = environ
+        self._settings = settings
         self._context_name: str | None = settings.get("context_name")
         self.out = Output(
             settings.get("output") or "table", settings.get("columns") or (), settings.get("headers", True)
@@ -90,6 +91,8 @@ class App:
 
         if not context.ca:
             raise CliError(f"no certificate authority is stored for {context.server}", code=CA_UNKNOWN)
+        # From here on something may have been sent, so that an error names the trace it left.
+        self._settings["trace_id"] = self.trace.trace_id
         return Client(context.server, context.ca.encode(), self.session_of(context.name), self.trace)
 
     @cached_property
@@ -195,7 +198,8 @@ def command(
                 _end(app, failed, mutates)
 
         update_wrapper(run, function)
-        made: click.Command = click.command(name, **settings)(_shared(run, prints))
+        declare: Any = click.command
+        made: click.Command = declare(name, **settings)(_shared(run, prints))
         if of is not None:
             of.add_command(made)
         return made
@@ -210,7 +214,6 @@ def _app(ctx: click.Context, given: dict[str, Any], mutates: bool) -> App:
         if value not in (None, False, ()) or option == "headers":
             obj[option] = True if value is None else value
     trace = Trace(f"dative {ctx.command_path.partition(' ')[2]}", recording=mutates)
-    obj["trace_id"] = trace.trace_id
     return App(obj, trace, obj.get("clock") or SystemClock(), obj.get("environ") or os.environ)
 
 
@@ -243,7 +246,7 @@ def _shared(function: Callable[..., None], prints: bool) -> Callable[..., None]:
     return function
 
 
-def _split(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+def _split(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",")) if value else ()
 
 

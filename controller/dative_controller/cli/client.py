@@ -22,6 +22,7 @@ from dative_controller.cli.tracing import SpanRecord, Trace
 
 R = TypeVar("R", bound=Message)
 T = TypeVar("T")
+Metadata = tuple[tuple[str, str | bytes], ...]
 
 READ_ATTEMPTS_MAX = 3
 """At the bound the last error is raised, after at most 3 × the timeout and two pauses under 2 s together."""
@@ -56,7 +57,7 @@ class Client:
         """A call that may change something; sent once, and a second time only when its token had expired."""
         call = self._channel.unary_unary(*_wire(method, answer))
 
-        def send(metadata: list[tuple[str, str]]) -> R:
+        def send(metadata: Metadata) -> R:
             response: R = call(request, timeout=timeout_s, metadata=metadata)
             return response
 
@@ -66,7 +67,7 @@ class Client:
         """The call that needs no session."""
         call = self._channel.unary_unary(*_wire(method, answer))
         with self._trace.span(f"dative.v1.{method}", **_attributes(method)) as span, self._coded():
-            response: R = call(request, timeout=TIMEOUT_S, metadata=[self._traceparent(span)])
+            response: R = call(request, timeout=TIMEOUT_S, metadata=(self._traceparent(span),))
             return response
 
     def stream(self, method: str, request: Message, answer: type[R], *, timeout_s: float | None = None) -> Iterator[R]:
@@ -74,7 +75,7 @@ class Client:
         call = self._channel.unary_stream(*_wire(method, answer))
         started: Any = None
 
-        def send(metadata: list[tuple[str, str]]) -> list[R]:
+        def send(metadata: Metadata) -> list[R]:
             # The first answer is awaited here, so that an expired token is noticed and renewed.
             nonlocal started
             started = call(request, timeout=timeout_s, metadata=metadata)
@@ -91,7 +92,7 @@ class Client:
         """A stream of requests, one answer. requests: called anew for each attempt."""
         call = self._channel.stream_unary(*_wire(method, answer))
 
-        def send(metadata: list[tuple[str, str]]) -> R:
+        def send(metadata: Metadata) -> R:
             response: R = call(iter(requests()), timeout=10 * TIMEOUT_S, metadata=metadata)
             return response
 
@@ -100,7 +101,7 @@ class Client:
     def close(self) -> None:
         self._channel.close()
 
-    def _with_session(self, method: str, send: Callable[[list[tuple[str, str]]], T]) -> T:
+    def _with_session(self, method: str, send: Callable[[Metadata], T]) -> T:
         try:
             return self._once(method, send, self._session.access_token(self))
         except DativeError as failed:
@@ -109,11 +110,11 @@ class Client:
         # A clock that is off, or a controller with other keys: one new token decides whether the session still lives.
         return self._once(method, send, self._session.access_token(self, renew=True))
 
-    def _once(self, method: str, send: Callable[[list[tuple[str, str]]], T], token: str) -> T:
+    def _once(self, method: str, send: Callable[[Metadata], T], token: str) -> T:
         with self._trace.span(f"dative.v1.{method}", **_attributes(method)) as span, self._coded():
-            return send([("authorization", f"Bearer {token}"), self._traceparent(span)])
+            return send((("authorization", f"Bearer {token}"), self._traceparent(span)))
 
-    def _traceparent(self, span: SpanRecord) -> tuple[str, str]:
+    def _traceparent(self, span: SpanRecord) -> tuple[str, str | bytes]:
         return ("traceparent", self._trace.traceparent(span))
 
     def _coded(self) -> _Coded:
@@ -138,7 +139,7 @@ class _Coded:
 
 
 def _wire(method: str, answer: type[Message]) -> tuple[str, Any, Any]:
-    return f"/dative.v1.{method}", Message.SerializeToString, answer.FromString
+    return f"/dative.v1.{method}", lambda message: message.SerializeToString(), answer.FromString
 
 
 def _attributes(method: str) -> dict[str, str]:

@@ -45,10 +45,10 @@ class LazyGroup(NounGroup):
         self._sections = sections
         self._entries = {name: entry for section in sections.values() for name, entry in section.items()}
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self._entries)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         entry = self._entries.get(cmd_name)
         if entry is None:
             return None
@@ -64,7 +64,7 @@ class LazyGroup(NounGroup):
             ctx.fail(unknown(args[0], list(self._entries), ctx.command_path))
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         width = max(len(name) for name in self._entries)
         for title, entries in self._sections.items():
             with formatter.section(title):

@@ -6,7 +6,6 @@ Nothing heavy may be imported here: `dative --help` must cost under 150 ms of CP
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

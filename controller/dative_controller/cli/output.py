@@ -139,6 +139,11 @@ def _yaml(value: object) -> str:
     return text.getvalue()
 
 
+def known(value: object) -> Callable[[Plain], object]:
+    """A cell whose content is known already."""
+    return lambda _: value
+
+
 def moment(path: str) -> Callable[[Plain], str]:
     """A cell: an ISO moment shortened to seconds, "2026-03-01 12:00:00Z"."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -34,7 +33,7 @@ def plain(message: Message) -> Plain:
     return shown
 
 
-def enum_word(field: FieldDescriptor, number: int) -> str:
+def enum_word(field: Any, number: int) -> str:
     """ "EXECUTION_STATE_SUCCEEDED" -> "succeeded"; unspecified is the empty text."""
     enum = field.enum_type
     known = enum.values_by_number.get(number)
@@ -45,7 +44,7 @@ def enum_word(field: FieldDescriptor, number: int) -> str:
     return "" if word == "unspecified" else word
 
 
-def _one(field: FieldDescriptor, value: Any) -> Any:
+def _one(field: Any, value: Any) -> Any:
     if isinstance(value, Timestamp):
         return value.ToJsonString() if value.seconds or value.nanos else None
     if isinstance(value, Duration):

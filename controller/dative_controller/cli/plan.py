@@ -100,8 +100,16 @@ def diff_environment(before: EnvironmentConfig | None, after: EnvironmentConfig)
     return tuple(_leaves(_settings(before), _settings(after)))
 
 
-def missing(process: Data, environment: EnvironmentConfig, secrets: Collection[str]) -> tuple[str, ...]:
-    """What the environment does not bind for this process, each with the command that sets it."""
+def missing(
+    process: Data,
+    environment: EnvironmentConfig,
+    secrets: Collection[str],
+    required: Mapping[str, Collection[str]],
+) -> tuple[str, ...]:
+    """What the environment does not bind for this process, each with the command that sets it.
+
+    secrets: names that are set. required: connector -> settings without which it does not open.
+    """
     name, spec, env = process["metadata"]["name"], process["spec"], environment.environment
     found: list[str] = []
     for logical, connector in sorted((spec.get("connections") or {}).items()):
@@ -111,10 +119,15 @@ def missing(process: Data, environment: EnvironmentConfig, secrets: Collection[s
         elif bound.connector != connector:
             found.append(f"connection {logical} is a {bound.connector}, the process wants a {connector}")
         else:
+            found += [
+                f"setting {logical}.{setting}: dative env set {env} {logical}.{setting}=VALUE"
+                for setting in sorted(required.get(connector, ()))
+                if setting not in bound.settings and setting not in bound.secrets
+            ]
             found += _missing_secrets(logical, bound.secrets, secrets, env)
     for parameter, declared in sorted((spec.get("parameters") or {}).items()):
         if (declared or {}).get("default") is None and f"{name}.{parameter}" not in environment.overrides:
-            found.append(f"parameter {parameter}: dative env set {env} {name}.{parameter}=VALUE --override")
+            found.append(f"parameter {parameter}: dative env set {env} --override {name}.{parameter}=VALUE")
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ from dative.bundle.trust import TrustDocument
 from dative.bundle.verify import verify_blob
 from dative.errors.bundle import BLOB_MISMATCH, BundleRefused
 from dative.errors.cli import NOTHING_BEFORE, CliError
+from dative.process.catalog import default_catalog
 from dative.v1 import control_pb2
 
 from dative_controller.cli import estate, sealing, trusted
@@ -24,6 +25,7 @@ from dative_controller.cli.app import App
 from dative_controller.cli.client import CHUNK_BYTES
 from dative_controller.cli.deploying import Frame, Next, Part, parts_of
 from dative_controller.cli.plan import Data, Plan, ProcessPlan, diff_environment, diff_process, missing
+from dative_controller.cli.remembered import is_remembered, remember
 
 HISTORY_MAX = 200
 """Generations that a rollback goes back through; at the bound it says so."""
@@ -51,7 +53,8 @@ def situation(app: App, environment: str | None, molecule: str) -> Situation:
     trust = trusted.accepted(app)
     request = control_pb2.GetDesiredRequest(environment=app.environment_name(environment), molecule=molecule)
     desired = app.client.read("DeploymentService/GetDesired", request, control_pb2.GetDesiredResponse)
-    current = signed_manifest(desired.manifest_envelope, trust) if desired.manifest_envelope else None
+    place = f"manifest/{desired.environment.environment_id}/{molecule}"
+    current = _verified(app, desired.manifest_envelope, trust, place) if desired.manifest_envelope else None
     sealed_set, sealed = sealing.stored(app, desired.environment)
     history = estate.deployments(app, desired.environment.environment_id, molecule) if current else []
     late = sealing.unsealed(sealed_set, sealing.approved_atoms(app, desired.environment))
@@ -75,6 +78,19 @@ def situation(app: App, environment: str | None, molecule: str) -> Situation:
         tuple(entry for deployment in history for entry in deployment.processes),
         tuple(f"atom {atom.name} can not open the secrets yet: dative atom approve {atom.name}" for atom in late),
     )
+
+
+def _verified(app: App, envelope: bytes, trust: TrustDocument, place: str) -> Manifest:
+    """`signed_manifest`, or the very manifest that this machine verified before its key was replaced."""
+    try:
+        manifest = signed_manifest(envelope, trust)
+    except BundleRefused:
+        payload = Envelope.parse(envelope, bytes_max=ENVELOPE_BYTES_MAX).payload
+        if not is_remembered(app, place, digest_of(payload)):
+            raise
+        return Manifest.parse(payload)
+    remember(app, place, manifest.digest)
+    return manifest
 
 
 def signed_manifest(envelope: bytes, trust: TrustDocument) -> Manifest:
@@ -129,6 +145,8 @@ def plan(app: App, here: Situation, following: Next, notes: Sequence[str] = ()) 
     """What the next manifest would change, by name of step and field."""
     before, after = parts_of(here.frame.current), parts_of(following.manifest)
     secrets = {secret.name for secret in here.environment.secrets}
+    known = default_catalog().connectors
+    required = {connector: tuple(entry.settings.get("required", ())) for connector, entry in known.items()}
     processes: list[ProcessPlan] = []
     needs: list[str] = []
     for name in sorted({*before, *after}):
@@ -141,7 +159,7 @@ def plan(app: App, here: Situation, following: Next, notes: Sequence[str] = ()) 
             ProcessPlan(name, old.entry.version if old else None, new.entry.version if new else None, lines)
         )
         if new_data:
-            needs += [f"{name}: {what}" for what in missing(new_data, here.frame.environment, secrets)]
+            needs += [f"{name}: {what}" for what in missing(new_data, here.frame.environment, secrets, required)]
     return Plan(
         environment=here.environment.name,
         check_index=here.check_index,
@@ -194,12 +212,11 @@ def _upload(app: App, blobs: dict[str, bytes]) -> None:
     request = control_pb2.MissingBlobsRequest(digests=sorted(blobs))
     answer = app.client.read("DeploymentService/MissingBlobs", request, control_pb2.MissingBlobsResponse)
     for digest in answer.digests:
-        data = blobs[digest]
-        app.client.upload(
-            "DeploymentService/PutBlob",
-            lambda digest=digest, data=data: _chunks(digest, data),
-            control_pb2.PutBlobResponse,
-        )
+        _put_blob(app, digest, blobs[digest])
+
+
+def _put_blob(app: App, digest: str, data: bytes) -> None:
+    app.client.upload("DeploymentService/PutBlob", lambda: _chunks(digest, data), control_pb2.PutBlobResponse)
 
 
 def _chunks(digest: str, data: bytes) -> Iterator[control_pb2.PutBlobRequest]:

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from dative.bundle.blobs import digest_of
+from dative.bundle.envelope import Envelope
+from dative.bundle.manifest import read_document
 from dative.bundle.trust import TrustDocument
+from dative.errors.bundle import BundleRefused
 from dative.errors.cli import NO_KEY, CliError
 from dative.secrets import (
     Recipient,
@@ -21,11 +25,12 @@ from dative.secrets import (
     sign_recipients,
     verify_recipients,
 )
-from dative.secrets.sealed_set import RECOVERY_ID
+from dative.secrets.sealed_set import RECOVERY_ID, RecipientList
 from dative.v1 import control_pb2
 
 from dative_controller.cli import trusted
 from dative_controller.cli.app import App
+from dative_controller.cli.remembered import is_remembered, remember
 
 APPROVED = ("online", "offline", "draining")
 
@@ -60,20 +65,21 @@ def reseal(
     *,
     compared: Sequence[control_pb2.Atom] = (),
     gone: Collection[str] = (),
+    sign_anew: bool = False,
 ) -> Sealed:
     """Seal anew with `changes` (name -> value, None deletes), and store.
 
-    compared: atoms whose fingerprint a person has just compared; gone: ids of atoms that leave the list.
+    compared: atoms whose fingerprint a person has just compared; gone: ids of atoms that leave the list; sign_anew: the
+    list too, as after the release key was replaced.
     Errors: cli.no_key; those of `dative.secrets`; control.version_conflict when somebody else sealed meanwhile.
     """
     trust = trusted.accepted(app)
     recovery = _recovery_key(app)
     previous, _ = stored(app, environment)
-    former = _former(trust, environment, previous)
+    former = verified_recipients(app, trust, environment, previous)
     wanted = _wanted(app, environment, former, compared, gone)
-    recipients = (
-        former if former and _same(former, wanted, recovery) else _signed(app, trust, environment, former, wanted)
-    )
+    keep = former is not None and not sign_anew and _same(former, wanted, recovery)
+    recipients = former if former is not None and keep else _signed(app, trust, environment, former, wanted)
     made = seal_values(previous, recovery, changes, recipients, environment.environment_id)
     request = control_pb2.PutSealedSecretsRequest(
         request_id=app.request_id(),
@@ -97,17 +103,29 @@ def unsealed(previous: SealedSet | None, atoms: Sequence[control_pb2.Atom]) -> l
     return [atom for atom in atoms if (atom.atom_id, atom.seal_public_key.hex()) not in known]
 
 
-def _former(
-    trust: TrustDocument, environment: control_pb2.Environment, previous: SealedSet | None
+def verified_recipients(
+    app: App, trust: TrustDocument, environment: control_pb2.Environment, previous: SealedSet | None
 ) -> Recipients | None:
+    """Whom the former set is sealed to, when the release role signed it; or when this machine saw that it had."""
     if previous is None:
         return None
-    return verify_recipients(
-        previous.recipients_envelope,
-        trust=trust,
-        environment_id=environment.environment_id,
-        version_min=previous.recipients_version,
-    )
+    envelope, place = previous.recipients_envelope, f"recipients/{environment.environment_id}"
+    try:
+        found = verify_recipients(
+            envelope,
+            trust=trust,
+            environment_id=environment.environment_id,
+            version_min=previous.recipients_version,
+        )
+    except BundleRefused:
+        if not is_remembered(app, place, digest_of(envelope)):
+            raise
+        payload = Envelope.parse(envelope, bytes_max=len(envelope)).payload
+        return Recipients(
+            read_document(RecipientList, payload, bytes_max=len(envelope), what="recipient list"), envelope
+        )
+    remember(app, place, digest_of(envelope))
+    return found
 
 
 def _wanted(

@@ -77,8 +77,8 @@ def named(text: str) -> Path:
     if _NAME.match(text) is None:
         raise CliError(f"there is no {text}", code=PROCESS_NOT_FOUND)
     candidates = {file: _declared_name(file) for file in _yaml_below(Path()) if _is_process(file)}
-    for fits in (lambda name: name == text, lambda name: name.startswith(text)):
-        fitting = [file for file, name in candidates.items() if fits(name)]
+    exact = [file for file, name in candidates.items() if name == text]
+    for fitting in (exact, [file for file, name in candidates.items() if name.startswith(text)]):
         if len(fitting) == 1:
             return fitting[0]
         if fitting:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 
 SPANS_MAX = 500
 """At the bound further spans are not recorded: a watch that polls for days must not grow."""
+ENDED_WELL = (0, 3)
+"""Exit codes that are no error: done, and differences found."""
 
 
 @dataclass
@@ -64,7 +66,10 @@ class Trace:
 
 
 def error_type(failed: BaseException) -> str:
-    """`error.type`: the code of a coded error, the class of any other."""
+    """`error.type`: the code of a coded error, the exit code of a planned end, the class of any other."""
+    exit_code = getattr(failed, "exit_code", None)
+    if isinstance(exit_code, int):
+        return "" if exit_code in ENDED_WELL else f"exit_{exit_code}"
     code = getattr(failed, "code", None)
     name = getattr(code, "name", None)
     return name if isinstance(name, str) else type(failed).__name__

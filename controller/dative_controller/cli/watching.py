@@ -156,4 +156,4 @@ def execution(app: App, execution_id: str) -> control_pb2.GetExecutionResponse:
 
 
 def state_word(state: int) -> str:
-    return types_pb2.ExecutionState.Name(state).removeprefix("EXECUTION_STATE_").lower()  # type: ignore[arg-type]
+    return types_pb2.ExecutionState.Name(state).removeprefix("EXECUTION_STATE_").lower()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from dative_controller.cli.app import App, command, env_option, molecule_option, yes_option
+from dative_controller.cli.output import Column
 
 if TYPE_CHECKING:
+    from dative.bundle.manifest import Manifest
+
     from dative_controller.cli.deploying import Next, Part
     from dative_controller.cli.plan import Plan
     from dative_controller.cli.release import Situation
@@ -26,7 +29,7 @@ def _show_plan(app: App, plan: Plan) -> None:
                 app.say(click.style(f"    {line.sign} {line.text}", fg=colours[line.sign]))
     kept = sum(not process.changed for process in plan.processes)
     if kept:
-        app.say(click.style(f"  {kept} other process{'es' if kept != 1 else ''} unchanged", dim=True))
+        app.say(click.style(f"  {kept} process{'es' if kept != 1 else ''} unchanged", dim=True))
     for line in plan.settings:
         app.say(click.style(f"  environment {line.sign} {line.text}", fg=colours[line.sign]))
     for need in plan.needs:
@@ -35,7 +38,16 @@ def _show_plan(app: App, plan: Plan) -> None:
         app.say(f"  note    {note}")
 
 
-def planned(app: App, target: str, environment: str | None, molecule: str) -> tuple[Situation, Next, Plan]:
+class Planned(NamedTuple):
+    """name: of the process that was asked for."""
+
+    name: str
+    here: Situation
+    following: Next
+    plan: Plan
+
+
+def planned(app: App, target: str, environment: str | None, molecule: str) -> Planned:
     """Read, check and compare; deploys nothing. Errors: those of the steps it takes."""
     from dative_controller.cli import release, sources
     from dative_controller.cli.deploying import packed, versions_of
@@ -46,7 +58,7 @@ def planned(app: App, target: str, environment: str | None, molecule: str) -> tu
     part = packed(ready.name, ready.definition, ready.tables, here.frame.current, versions)
     following = following_of(app, here, put=[part])
     warnings = [f"{finding.message} ({finding.code.name}, line {finding.line})" for finding in ready.warnings]
-    return here, following, release.plan(app, here, following, warnings)
+    return Planned(ready.name, here, following, release.plan(app, here, following, warnings))
 
 
 def following_of(
@@ -107,27 +119,33 @@ def finish(
     )
     app.say("  note   running executions finish on their version")
     app.undo(undo)
-    app.out.item(
-        "Deployment",
-        {
-            "deployment_id": answer.deployment_id,
-            "generation": answer.generation,
-            "environment": here.environment.name,
-            "manifest_digest": following.manifest.digest,
-            "processes": [f"{entry.process_id}@{entry.version}" for entry in following.manifest.processes],
-            "trace_id": app.trace.trace_id,
-        },
-        [("deployment", "deployment_id"), ("generation", "generation"), ("manifest", "manifest_digest")],
-        name="deployment_id",
-    )
+    _print(app, here, following.manifest, answer.deployment_id)
     if watch:
         code = watching.deployment(app, answer.deployment_id)
         if code:
             click.get_current_context().exit(code)
 
 
+def _print(app: App, here: Situation, manifest: Manifest, deployment_id: str) -> None:
+    """The deployment as data. deployment_id: empty when nothing had to be deployed."""
+    item = {
+        "deployment_id": deployment_id,
+        "generation": manifest.generation,
+        "environment": here.environment.name,
+        "manifest_digest": manifest.digest,
+        "processes": [f"{entry.process_id}@{entry.version}" for entry in manifest.processes],
+        "trace_id": app.trace.trace_id,
+    }
+    rows: list[Column] = [
+        ("deployment", "deployment_id"),
+        ("generation", "generation"),
+        ("manifest", "manifest_digest"),
+    ]
+    app.out.item("Deployment", item, rows, name="deployment_id")
+
+
 def _plan(app: App, target: str, environment: str | None, molecule: str, exit_code: bool) -> None:
-    _, _, plan = planned(app, target, environment, molecule)
+    plan = planned(app, target, environment, molecule).plan
     if app.out.is_table:
         _show_plan(app, plan)
         app.say("  no change" if not plan.changed else "")
@@ -176,29 +194,34 @@ def deploy(
 
     The other processes of the molecule stay as they are.
     """
-    here, following, plan = planned(app, target, environment, molecule)
+    name, here, following, plan = planned(app, target, environment, molecule)
     _show_plan(app, plan)
-    name = next(iter({part.process_id for part in following.manifest.processes} - here.parts.keys()), "")
-    changed = tuple(process.name for process in plan.processes if process.changed) or ((name,) if name else ())
-    if (
-        not plan.changed
-        and here.frame.current is not None
-        and here.frame.current.artifacts == following.manifest.artifacts
-    ):
+    if not plan.changed and here.frame.current and here.frame.current.artifacts == following.manifest.artifacts:
         app.done(f"{here.environment.name} runs exactly this already; nothing was deployed")
+        _print(app, here, here.frame.current, "")
         return
-    refuse_incomplete(plan, changed)
-    app.confirm(f"deploy {', '.join(changed) or 'new settings'}", here.environment, yes=yes)
-    was_there = all(name in here.parts for name in changed)
-    process = changed[0] if changed else ""
-    undo = (
-        f"dative rollback {process} --env {here.environment.name}"
-        if was_there and process
-        else f"dative undeploy {process} --env {here.environment.name}"
-        if process
-        else f"dative rollback --to {here.frame.generation} --env {here.environment.name}"
+    refuse_incomplete(plan, (name,))
+    app.confirm(f"deploy {name}", here.environment, yes=yes)
+    finish(
+        app,
+        here,
+        following,
+        kind="deploy",
+        message=message,
+        undo=_undo(here, plan, name),
+        watch=watch,
+        check_index=check_index,
     )
-    finish(app, here, following, kind="deploy", message=message, undo=undo, watch=watch, check_index=check_index)
+
+
+def _undo(here: Situation, plan: Plan, name: str) -> str:
+    """A new process goes, a changed one goes back, changed settings alone leave the content as it is."""
+    changed = any(process.name == name and process.changed for process in plan.processes)
+    if name not in here.parts:
+        return f"dative undeploy {name} --env {here.environment.name}"
+    if changed:
+        return f"dative rollback {name} --env {here.environment.name}"
+    return f"dative env set {here.environment.name} …, then deploy again"
 
 
 @command("undeploy", mutates=True)

@@ -1,0 +1,166 @@
+"""`dative execution`: runs, and how their documents came to rest."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from dative_controller.cli.app import App, command, env_option
+from dative_controller.cli.lazy import NounGroup
+from dative_controller.cli.output import Column, moment
+
+if TYPE_CHECKING:
+    from dative.v1.control_pb2 import GetExecutionResponse
+
+    from dative_controller.cli.plain import Plain
+
+_SINCE = re.compile(r"\A(\d{1,6})([smhd])\Z")
+STATES = ("pending", "running", "succeeded", "partial", "failed", "cancelled")
+_COLUMNS: list[Column] = [
+    ("execution", "execution_id"),
+    ("process", lambda item: f"{item['process']} r{item['process_version']}"),
+    ("state", "state"),
+    ("read", "counts.read"),
+    ("written", "counts.written"),
+    ("dead", "counts.dead_lettered"),
+    ("started", moment("started_at")),
+    ("why", "failure.code"),
+]
+
+
+@click.group(cls=NounGroup, name="execution")
+def group() -> None:
+    """Runs: list, show, watch, cancel."""
+
+
+@command("list", of=group)
+@env_option
+@click.option("--process", default="", metavar="NAME", help="Of this process only.")
+@click.option("--status", "states", multiple=True, type=click.Choice(STATES), help="In these states only.")
+@click.option("--since", metavar="24h", help="Not older: 30m, 24h, 7d, or a moment in ISO 8601.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+def list_(
+    app: App, environment: str | None, process: str, states: tuple[str, ...], since: str | None, limit: int
+) -> None:
+    """Runs, newest first."""
+    from dative.v1 import types_pb2
+    from dative.v1.control_pb2 import ListExecutionsRequest, ListExecutionsResponse
+
+    from dative_controller.cli.plain import plain
+
+    request = ListExecutionsRequest(
+        environment=environment or app.context.environment,
+        process=process,
+        states=[types_pb2.ExecutionState.Value(f"EXECUTION_STATE_{state.upper()}") for state in states],  # type: ignore[misc]
+    )
+    if since:
+        request.since.FromDatetime(_since(since, app.clock.now()))
+    items: list[Plain] = []
+    while len(items) < limit:
+        request.page_size = min(limit - len(items), 500)
+        answer = app.client.read("ExecutionService/ListExecutions", request, ListExecutionsResponse)
+        items += [plain(execution) for execution in answer.executions]
+        request.before_execution_id = answer.next_before_execution_id
+        if not answer.next_before_execution_id:
+            break
+    app.out.items("Execution", items, _COLUMNS, name="execution_id")
+
+
+@command("show", of=group)
+@click.argument("execution_id", metavar="EXECUTION")
+def show(app: App, execution_id: str) -> None:
+    """One run: its counts as the sum they are, its steps, its dead letters."""
+    from dative.v1.control_pb2 import GetExecutionRequest, GetExecutionResponse
+
+    request = GetExecutionRequest(execution_id=execution_id)
+    print_execution(app, app.client.read("ExecutionService/GetExecution", request, GetExecutionResponse))
+
+
+@command("watch", of=group)
+@click.argument("execution_id", metavar="EXECUTION")
+def watch(app: App, execution_id: str) -> None:
+    """Follow a run to its end. Exit code: 0 all well, 8 some dead-lettered, 1 failed."""
+    from dative_controller.cli import watching
+
+    last = watching.execution(app, execution_id)
+    print_execution(app, last)
+    code = watching.EXIT_CODES.get(last.execution.state, 7)
+    if code:
+        click.get_current_context().exit(code)
+
+
+@command("cancel", of=group, mutates=True, prints=False)
+@click.argument("execution_id", metavar="EXECUTION")
+def cancel(app: App, execution_id: str) -> None:
+    """Stop a run at its next batch. What was written stays written; the position stands after it."""
+    from dative.v1.control_pb2 import (
+        ControlCancelExecutionRequest,
+        ControlCancelExecutionResponse,
+        GetExecutionRequest,
+        GetExecutionResponse,
+    )
+
+    found = app.client.read(
+        "ExecutionService/GetExecution", GetExecutionRequest(execution_id=execution_id), GetExecutionResponse
+    ).execution
+    request = ControlCancelExecutionRequest(request_id=app.request_id(), execution_id=found.execution_id)
+    app.client.write("ExecutionService/CancelExecution", request, ControlCancelExecutionResponse)
+    app.done(f"execution {found.execution_id} of {found.process} is asked to stop")
+    app.undo(f"dative process run {found.process}   (goes on from the saved position)")
+
+
+def print_execution(app: App, answer: GetExecutionResponse) -> None:
+    """The run as a page, or as data."""
+    from dative_controller.cli import watching
+    from dative_controller.cli.plain import plain
+
+    item = {**plain(answer.execution), "atom_name": answer.atom_name}
+    item["dead_letters"] = [plain(one) for one in answer.dead_letters]
+    rows: list[Column] = [
+        ("execution", "execution_id"),
+        ("process", lambda item: f"{item['process']} r{item['process_version']}"),
+        ("atom", lambda item: item["atom_name"] or item["atom_id"]),
+        ("state", "state"),
+        ("trigger", "trigger"),
+        ("documents", lambda _: watching.counts(answer.execution)),
+        ("started", moment("started_at")),
+        ("finished", moment("finished_at")),
+        ("failure", _failure),
+        ("next", "failure.next"),
+        ("trace", "trace_id"),
+    ]
+    app.out.item("Execution", item, rows, name="execution_id")
+    if not app.out.is_table:
+        return
+    for step in item["steps"]:
+        failed = click.style(f"  failed {step['documents_failed']}", fg="red") if step["documents_failed"] else ""
+        click.echo(
+            f"  step {step['step']} ({step['verb']})  in {step['documents_in']}  out {step['documents_out']}{failed}"
+            f"  {step['seconds']:.3g} s"
+        )
+    for letter in item["dead_letters"]:
+        keys = " ".join(f"{key}={value}" for key, value in letter["keys"].items())
+        click.echo(f"  dead letter {letter['dead_letter_id']}  {keys}  {letter['code']}: {letter['reason']}")
+    if item["dead_letters"]:
+        app.say(f"  next   dative dlq show {item['dead_letters'][0]['dead_letter_id']}")
+    if item["trace_id"]:
+        app.say(f"  next   dative trace show {item['execution_id']}")
+
+
+def _failure(item: Plain) -> str:
+    failure = item["failure"]
+    return f"{failure['message']} ({failure['code']})" if failure and failure["code"] else ""
+
+
+def _since(text: str, now: datetime) -> datetime:
+    found = _SINCE.match(text)
+    if found is not None:
+        return now - timedelta(seconds=int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]])
+    try:
+        moment_given = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"--since {text}: give 30m, 24h, 7d, or a moment in ISO 8601") from None
+    return moment_given if moment_given.tzinfo else moment_given.replace(tzinfo=now.tzinfo)

@@ -19,6 +19,7 @@ from dative.process.expression import ExpressionError, field_name, parse_express
 from dative.process.infer import NUMBER_SCALE
 from sqlglot import exp
 
+from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine import dates, money
 from dative_atom.engine.database import literal, quoted
 from dative_atom.engine.lookup import Lookup, RateLookup, XrefLookup
@@ -138,9 +139,8 @@ def _column(column: exp.Column) -> str:
     return f"b.{quoted(field_name(column))}"
 
 
-def _fails(reason: str) -> str:
-    """SQL that always fails for the row it is evaluated for; `reason`, SQL of a string, keeps it from being folded."""
-    return f"CAST('!' || coalesce(CAST({reason} AS VARCHAR), '') AS INTEGER)"
+# Fails for the row it is evaluated for. It names the row, or DuckDB would compute it while planning, for all of them.
+_FAILS: Final = f"CAST('!' || CAST(b.{quoted(DOCUMENT)} AS VARCHAR) AS INTEGER)"
 
 
 class _Writer:
@@ -205,7 +205,7 @@ class _Writer:
         # DuckDB answers infinity, which no target and no accountant knows.
         above, below = self.sql(node.this), self.sql(node.expression)
         if self.strict:
-            return _or_fail(f"({above} / {below})", f"{below} = 0", below)
+            return _or_fail(f"({above} / {below})", f"{below} = 0")
         quotient = f"TRY({above} / NULLIF({below}, 0))"
         self._suspect(_EVALUATION, f"{above} IS NOT NULL AND {below} IS NOT NULL AND {quotient} IS NULL", below, node)
         return quotient
@@ -255,7 +255,7 @@ class _Writer:
 
     def _converted(self, value: str, converted: str, code: str, node: exp.Expr) -> str:
         if self.strict:
-            return _or_fail(converted, f"{value} IS NOT NULL AND {converted} IS NULL", value)
+            return _or_fail(converted, f"{value} IS NOT NULL AND {converted} IS NULL")
         self._suspect(code, f"{value} IS NOT NULL AND {converted} IS NULL", value, node)
         return converted
 
@@ -276,7 +276,7 @@ class _Writer:
         missing = f"{value} IS NOT NULL AND ({rate}) IS NULL"
         unreadable = f"{value} IS NOT NULL AND ({converted}) IS NULL"
         if self.strict:
-            return _or_fail(converted, f"{value} IS NOT NULL AND ({converted}) IS NULL", value)
+            return _or_fail(converted, f"{value} IS NOT NULL AND ({converted}) IS NULL")
         pair = f"coalesce({from_}, '') || '/' || coalesce({to}, '')"
         self.fallibles.append(
             Fallible("expression.rate_missing", f"({missing})", pair, node.sql("duckdb", normalize_functions=False))
@@ -301,7 +301,7 @@ class _Writer:
         if missing is not None and missing.name == "null":
             return found
         if self.strict:
-            return _or_fail(found, f"{key} IS NOT NULL AND {found} IS NULL", key)
+            return _or_fail(found, f"{key} IS NOT NULL AND {found} IS NULL")
         self._suspect("expression.lookup_missing", f"{key} IS NOT NULL AND {found} IS NULL", key, node)
         return found
 
@@ -322,9 +322,9 @@ class _Writer:
         return [item for item in node.expressions if not isinstance(item, exp.Kwarg)]
 
 
-def _or_fail(value: str, failed: str, subject: str) -> str:
+def _or_fail(value: str, failed: str) -> str:
     """SQL of the value, failing for the rows for which `failed` is true. Both arms have the value's type."""
-    return f"CASE WHEN {failed} AND {_fails(subject)} IS NULL THEN NULL ELSE {value} END"
+    return f"CASE WHEN {failed} AND {_FAILS} IS NULL THEN NULL ELSE {value} END"
 
 
 _FUNCTIONS: Final[Mapping[str, Callable[[_Writer, exp.Expr], str]]] = {

@@ -26,10 +26,13 @@ class Binding(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one execution may use. memory_bytes bounds the worker's address space growth, not only DuckDB's own pool."""
+    """What one execution may use. memory_bytes bounds the growth of the worker's private memory, not only DuckDB's pool.
+
+    batch_rows: with 32,768 a million rows peak at 1.2 × the memory of a hundred thousand, with 65,536 at 1.4 to 1.5 ×.
+    """
 
     memory_bytes: int = 2 * 1024**3
-    batch_rows: int = 65_536
+    batch_rows: int = 32_768
     threads: int = 1
 
 

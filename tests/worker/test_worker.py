@@ -87,3 +87,22 @@ def test_a_connection_is_checked_and_a_bad_one_is_an_answer(site, tmp_path: Path
         checks = worker.until(Checks)
         assert checks.request_id == "r1"
         assert all(check[1] for check in checks.checks) is passed, checks
+
+
+def test_a_running_execution_is_cancelled_and_what_was_settled_stays(site) -> None:
+    with site.database("source") as source:
+        source.executemany(
+            "INSERT INTO account VALUES (?, 'more', '01/31/2024', 1)", ((row,) for row in range(1000, 6000))
+        )
+    source.close()
+    worker = site.worker()
+    message = site.plan()
+    worker.send(message)
+    assert worker.until(Progress) is not None
+    worker.send(CancelExecution(message.execution_id))
+    finished = worker.until(Finished)
+    assert (finished.state, finished.failure["code"]) == ("cancelled", "engine.cancelled")
+    assert 0 < finished.counts["read"] < 5040
+    target = site.database("target")
+    assert target.execute("SELECT count(*) FROM customer").fetchone() == (finished.counts["written"],)
+    target.close()

@@ -6,6 +6,10 @@ read and nothing is written. Every step's documents are kept.
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import json
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -151,7 +155,8 @@ class _Case:
         return CaseResult(
             counts=fates.counts,
             steps=self.steps,
-            targets={step: list(target.rows.values()) for step, target in self.given.items()},
+            # Nothing is refused here, so what flows out of a target is what it was given, in the order of the input.
+            targets={step: self.steps.get(step, []) for step in self.given},
             dead_letters=parked_documents(flow, classified_fields(spec), tracked_fields(spec), ()),
             links=flow.links,
         )
@@ -194,3 +199,28 @@ class _Case:
 
     def _observe(self, step: StepId, out: pa.RecordBatch) -> None:
         self.steps.setdefault(step, []).extend(to_json(payload(out)))
+
+
+def main(arguments: list[str]) -> int:
+    """`PATH --output json|text`: run the cases beside the processes; 1 when one fails, or when there is none."""
+    from dative_atom.engine.cases import run_path
+
+    parser = argparse.ArgumentParser(prog="dative-atom test")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--output", default="text")
+    given = parser.parse_args(arguments)
+    verdicts = run_path(given.path)
+    if given.output == "json":
+        cases = [{**dataclasses.asdict(verdict), "passed": verdict.passed} for verdict in verdicts]
+        sys.stdout.write(json.dumps({"cases": cases}) + "\n")
+    else:
+        for verdict in verdicts:
+            sys.stdout.write(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.process}: {verdict.name}\n")
+            sys.stdout.write(f"      {verdict.message}\n" if verdict.message else "")
+        if not verdicts:
+            sys.stdout.write(f"no cases: put them into tests/*.yaml beside {given.path}\n")
+    return 0 if verdicts and all(verdict.passed for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, create_model
 
 from dative.errors import process as codes
 from dative.process import shapes
 from dative.process.findings import Path, Report, nearest
+from dative.process.fit import Fitter, shown
 from dative.process.model import API_VERSION, Metadata, Process, ScheduleTrigger, Spec
 from dative.process.scalars import STEP_NAME
 from dative.process.shapes import (
@@ -31,7 +32,6 @@ from dative.process.shapes import (
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _COMPANIONS = {"then": "decide", "else": "decide", "catch": "try"}
-_PRUNINGS_MAX = 4
 _HIDDEN = frozenset(("shape",))  # tells the settings models apart in a bundle; no key of the YAML
 
 
@@ -63,12 +63,12 @@ def build(data: Any, report: Report) -> Built:
 class _Builder:
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._partial: set[Path] = set()
+        self._fitter = Fitter(report)
         self._ids: dict[str, Path] = {}
         self._steps = 0
 
     def process(self, data: Any) -> Built:
-        if not self._is_mapping(data, (), "a process is a mapping of apiVersion, kind, metadata and spec"):
+        if not self._fitter.is_mapping(data, (), "a process is a mapping of apiVersion, kind, metadata and spec"):
             return Built()
         self._known_keys(data, ("apiVersion", "kind", "metadata", "spec"), ())
         self._constant(data, "apiVersion", API_VERSION)
@@ -80,24 +80,24 @@ class _Builder:
         name = metadata or Metadata.model_construct(name="unnamed", labels={})
         values: dict[str, Any] = {"api_version": API_VERSION, "kind": "Process", "metadata": name, "spec": spec}
         make: Any = Process.model_construct if self._report.failed else Process
-        return Built(make(**values), self._partial)
+        return Built(make(**values), self._fitter.partial)
 
     def _constant(self, data: Mapping[str, Any], key: str, value: str) -> None:
         if key not in data:
             self._report.key(codes.MISSING_KEY, f'"{key}: {value}" is missing', ())
         elif data[key] != value:
-            self._report.value(codes.WRONG_KIND, f'{key} is {_shown(data[key])}, here it is "{value}"', (key,))
+            self._report.value(codes.WRONG_KIND, f'{key} is {shown(data[key])}, here it is "{value}"', (key,))
 
     def _spec(self, data: Any, present: bool) -> Spec | None:
         path: Path = ("spec",)
         if not present:
             self._report.key(codes.MISSING_KEY, '"spec" is missing', ())
             return None
-        if not self._is_mapping(data, path, "spec is a mapping"):
+        if not self._fitter.is_mapping(data, path, "spec is a mapping"):
             return None
         self._known_keys(data, Spec.model_fields, path)
         plain = {key: value for key, value in data.items() if key in _PlainSpec.model_fields}
-        head = self._model(_PlainSpec, plain, path) or _PlainSpec.model_construct()
+        head = self._fitter.model(_PlainSpec, plain, path) or _PlainSpec.model_construct()
         return Spec.model_construct(
             **{key: getattr(head, key) for key in _PlainSpec.model_fields},
             triggers=self._triggers(data.get("triggers")),
@@ -110,7 +110,7 @@ class _Builder:
         found = []
         for index, item in enumerate(self._list(data, path)):
             here = (*path, index)
-            if not self._is_mapping(item, here, "a trigger is `- schedule: {cron: …}`"):
+            if not self._fitter.is_mapping(item, here, "a trigger is `- schedule: {cron: …}`"):
                 continue
             self._known_keys(item, ("schedule",), here)
             found.append(self._part(ScheduleTrigger, item, "schedule", here, hidden=("kind",)))
@@ -136,20 +136,20 @@ class _Builder:
             self._report.key(
                 codes.TOO_MANY_STEPS, f"this is step {STEPS_MAX + 1}; a process has at most {STEPS_MAX}", path
             )
-        if not self._is_mapping(data, path, "a step is a mapping: an id, one verb and its settings"):
+        if not self._fitter.is_mapping(data, path, "a step is a mapping: an id, one verb and its settings"):
             return _unknown(fallback_id)
         verb = self._verb(data, path)
         step_id = self._step_id(data, path, verb, fallback_id)
         if verb is None:
+            self._fitter.partial.add(path)
             return _unknown(step_id)
         self._misplaced(data, verb, path)
         settings = self._settings(verb, data, path, step_id)
         modifiers = {key: value for key, value in data.items() if key in _Modifiers.model_fields}
-        held = self._model(_Modifiers, modifiers, path) or _Modifiers.model_construct()
+        held = self._fitter.model(_Modifiers, modifiers, path) or _Modifiers.model_construct()
         carried = {key: getattr(held, key) for key in _Modifiers.model_fields}
         carried["link"] = self._link(data["link"], (*path, "link")) if "link" in data else None
         if settings is None:
-            self._partial.add(path)
             settings = UnknownSettings()
         values: dict[str, Any] = {"id": step_id, "verb": verb, "settings": settings, **carried}
         return Step.model_construct(**values)
@@ -183,7 +183,7 @@ class _Builder:
         elif isinstance(given, str) and _matches_name(given):
             step_id = given
         else:
-            message = f"{_shown(given)} is no step id: lower case letters, digits, - and _, at most 64"
+            message = f"{shown(given)} is no step id: lower case letters, digits, - and _, at most 64"
             self._report.value(codes.WRONG_VALUE, message, (*path, "id"))
             step_id = fallback[-64:].lstrip("-_")
         return self._unique(step_id, (*path, "id") if "id" in data else path)
@@ -206,7 +206,7 @@ class _Builder:
     def _settings(self, verb: str, data: Mapping[str, Any], path: Path, step_id: str) -> Settings | None:
         here, value = (*path, verb), data[verb]
         if verb == "decide":
-            condition = self._model(shapes.DecideSettings, {"condition": value}, here, wrapped="condition")
+            condition = self._fitter.model(shapes.DecideSettings, {"condition": value}, here, wrapped="condition")
             then = self._step_list(data.get("then"), (*path, "then"), f"{step_id}-then")
             otherwise = self._step_list(data.get("else"), (*path, "else"), f"{step_id}-else")
             text = condition.condition if condition else "NULL"
@@ -215,35 +215,36 @@ class _Builder:
             steps = self._step_list(value, here, f"{step_id}-try")
             if not steps:
                 self._report.value(codes.WRONG_VALUE, "`try` holds at least one step", here)
+                self._fitter.partial.add(path)
             catch = self._step_list(data.get("catch"), (*path, "catch"), f"{step_id}-catch")
             return shapes.TrySettings.model_construct(steps=steps, catch=catch)
         if verb == "stop":
-            return self._model(shapes.StopSettings, {} if value is None else value, here, hidden=_HIDDEN)
+            return self._fitter.model(shapes.StopSettings, {} if value is None else value, here, hidden=_HIDDEN)
         if verb == "mask":
-            return self._model(shapes.MaskSettings, {"fields": value}, here, wrapped="fields")
+            return self._fitter.model(shapes.MaskSettings, {"fields": value}, here, wrapped="fields")
         if verb in VERBS:
-            return self._model(VERBS[verb], value, here, hidden=_HIDDEN)
+            return self._fitter.model(VERBS[verb], value, here, hidden=_HIDDEN)
         return self._operation(verb, value, here)
 
     def _operation(self, verb: str, value: Any, path: Path) -> OperationSettings | None:
-        if not self._is_mapping(value, path, f"the settings of {verb} are a mapping"):
+        if not self._fitter.is_mapping(value, path, f"the settings of {verb} are a mapping"):
             return None
         connector, _, operation = verb.partition(".")
         options = {key: item for key, item in value.items() if key != "connection"}
         wanted = {"connector": connector, "operation": operation, "options": options}
         if "connection" in value:
             wanted["connection"] = value["connection"]
-        return self._model(OperationSettings, wanted, path, wrapped="options")
+        return self._fitter.model(OperationSettings, wanted, path, wrapped="options")
 
     def _link(self, value: Any, path: Path) -> LinkSettings | None:
         # In YAML the columns stand beside `xref`: {xref: account-customer, salesforce: source_id, erp: result.id}.
-        if not self._is_mapping(value, path, "a link is a mapping: xref, and an expression for each column"):
+        if not self._fitter.is_mapping(value, path, "a link is a mapping: xref, and an expression for each column"):
             return None
         columns = {key: item for key, item in value.items() if key != "xref"}
         named = {"xref": value["xref"]} if "xref" in value else {}
-        return self._model(LinkSettings, {**named, "columns": columns}, path, wrapped="columns")
+        return self._fitter.model(LinkSettings, {**named, "columns": columns}, path, wrapped="columns")
 
-    # Models.
+    # Small checks.
 
     def _part(
         self, model: type[_Model], data: Mapping[str, Any], key: str, path: Path, hidden: Iterable[str] = ()
@@ -251,73 +252,13 @@ class _Builder:
         if key not in data:
             self._report.key(codes.MISSING_KEY, f'"{key}" is missing', path)
             return None
-        return self._model(model, data[key], (*path, key), hidden=hidden)
-
-    def _model(
-        self, model: type[_Model], data: Any, path: Path, *, hidden: Iterable[str] = (), wrapped: str = ""
-    ) -> _Model | None:
-        """An instance of `model`; parts that do not fit are reported and left out. None when nothing is left.
-
-        wrapped: a key of `data` that does not stand in the YAML. hidden: fields that are no keys of the YAML.
-        """
-        if not self._is_mapping(data, path, f"expected a mapping, found {_shown(data)}"):
-            return None
-        for key in hidden:
-            if key in data:
-                self._report.key(codes.UNKNOWN_KEY, f'unknown key "{key}"', (*path, key))
-                data = {name: value for name, value in data.items() if name != key}
-        try:
-            return model.model_validate(data)
-        except ValidationError as invalid:
-            errors = invalid.errors(include_url=False, include_input=False)
-        self._partial.add(path)
-        for error in errors:
-            self._tell(model, data, error, path, hidden, wrapped)
-        return self._pruned(model, data, errors)
-
-    def _pruned(self, model: type[_Model], data: Any, errors: Iterable[Any]) -> _Model | None:
-        # Taking a wrong part out may leave something missing that encloses it; that goes next, up to the top.
-        for _ in range(_PRUNINGS_MAX):
-            wrong = {_existing(data, error["loc"]) for error in errors}
-            if () in wrong:
-                return None
-            for path in sorted(wrong, key=_indexes, reverse=True):
-                data = _without(data, path)
-            try:
-                return model.model_validate(data)
-            except ValidationError as invalid:
-                errors = invalid.errors(include_url=False, include_input=False)
-        return None
-
-    def _tell(
-        self, model: type[BaseModel], data: Any, error: Any, path: Path, hidden: Iterable[str], wrapped: str
-    ) -> None:
-        existing = _existing(data, error["loc"])
-        here = (*path, *(existing[1:] if wrapped and existing[:1] == (wrapped,) else existing))
-        last = error["loc"][-1] if error["loc"] else ""
-        if error["type"] == "extra_forbidden":
-            known = _keys_at(model, error["loc"][:-1], frozenset(hidden))
-            self._report.key(codes.UNKNOWN_KEY, f'unknown key "{last}"{nearest(str(last), known)}', here)
-        elif error["type"] == "missing":
-            self._report.key(codes.MISSING_KEY, f'"{last}" is missing', here)
-        elif error["loc"][-1:] == ("[key]",):
-            self._report.key(codes.WRONG_VALUE, f"{_shown(here[-1])} is no name here: {_message(error)}", here)
-        else:
-            self._report.value(codes.WRONG_VALUE, f"{_where(here)}: {_message(error)}", here)
-
-    # Small checks.
-
-    def _is_mapping(self, data: Any, path: Path, message: str) -> bool:
-        if not isinstance(data, dict):
-            self._report.value(codes.WRONG_VALUE, message, path)
-            self._partial.add(path)
-        return isinstance(data, dict)
+        return self._fitter.model(model, data[key], (*path, key), hidden=hidden)
 
     def _list(self, data: Any, path: Path) -> list[Any]:
         if data is None or isinstance(data, list):
             return data or []
         self._report.value(codes.WRONG_VALUE, f"{path[-1]} is a list; each item begins with a dash", path)
-        self._partial.add(path)
+        self._fitter.partial.add(path)
         return []
 
     def _known_keys(self, data: Mapping[str, Any], known: Iterable[str], path: Path) -> None:
@@ -334,77 +275,3 @@ def _unknown(step_id: str) -> Step:
 
 def _matches_name(text: str) -> bool:
     return re.fullmatch(STEP_NAME[1:-1], text) is not None
-
-
-def _existing(data: Any, loc: Iterable[str | int]) -> Path:
-    """The part of a pydantic location that is in the data: without union tags, "[key]" and missing keys."""
-    path: list[str | int] = []
-    for part in loc:
-        in_list = isinstance(data, list | tuple) and isinstance(part, int) and 0 <= part < len(data)
-        if in_list or (isinstance(data, dict) and part in data):
-            data = data[part]
-            path.append(part)
-    return tuple(path)
-
-
-def _without(data: Any, path: Path) -> Any:
-    """A copy of `data` without the value at `path`, which is not empty."""
-    head, rest = path[0], path[1:]
-    if isinstance(data, dict) and head in data:
-        if rest:
-            return {**data, head: _without(data[head], rest)}
-        return {key: value for key, value in data.items() if key != head}
-    if isinstance(data, list) and isinstance(head, int):
-        kept = [_without(item, rest) if rest and index == head else item for index, item in enumerate(data)]
-        return kept if rest else kept[:head] + kept[head + 1 :]
-    return data
-
-
-def _indexes(path: Path) -> tuple[int, ...]:
-    # Later items of a list go first, so that the indexes of the earlier ones still hold.
-    return tuple(part if isinstance(part, int) else -1 for part in path)
-
-
-def _keys_at(model: type[BaseModel], loc: Iterable[str | int], hidden: frozenset[str]) -> set[str]:
-    """The keys that are known where a pydantic location points into `model`."""
-    candidates = [model]
-    for part in loc:
-        inner = [found for owner in candidates for found in _models_of(owner, part)]
-        tagged = [found for found in candidates if _tag_of(found) == part]
-        candidates = inner or tagged or candidates
-    return {info.alias or name for found in candidates for name, info in found.model_fields.items()} - hidden
-
-
-def _models_of(model: type[BaseModel], key: str | int) -> list[type[BaseModel]]:
-    for name, info in model.model_fields.items():
-        if key in (name, info.alias):
-            return list(_models_in(info.annotation))
-    return []
-
-
-def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _tag_of(model: type[BaseModel]) -> Any:
-    for name in ("kind", "shape"):
-        if name in model.model_fields:
-            return model.model_fields[name].default
-    return None
-
-
-def _where(path: Path) -> str:
-    return ".".join(str(part) for part in path[-2:] if isinstance(part, str)) or "value"
-
-
-def _message(error: Any) -> str:
-    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"must be {text}" if error["msg"].startswith("Input should be ") else text
-
-
-def _shown(value: Any) -> str:
-    text = str(value)
-    return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"'

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import ParseError, SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.parsers.duckdb import DuckDBParser
+from sqlglot.tokenizer_core import Token, TokenType
 
 from dative.errors import expression as codes
 from dative.errors.base import Code, DativeError
@@ -30,12 +31,12 @@ GROWING_MAX = 4
 """How deep replace() may stand in replace(): each can multiply the length by that of its replacement."""
 
 
-class _Parser(DuckDB.Parser):  # type: ignore[misc, name-defined]
+class _Parser(DuckDBParser):
     # Emptied on purpose: typed nodes would rename, reorder and rewrite what was written.
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
         name: parser
-        for name, parser in DuckDB.Parser.FUNCTION_PARSERS.items()
+        for name, parser in DuckDBParser.FUNCTION_PARSERS.items()
         if name in ("CAST", "TRY_CAST", "EXTRACT")
     }
 
@@ -44,12 +45,11 @@ class ExpressionDialect(DuckDB):
     """DuckDB's dialect, whose calls all stay calls under the name that was written."""
 
     Parser = _Parser
-    parser_class = _Parser
 
 
 _DIALECT = ExpressionDialect()
 
-_ALLOWED: frozenset[type[exp.Expression]] = frozenset(
+_ALLOWED: frozenset[type[exp.Expr]] = frozenset(
     (
         exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Anonymous, exp.Kwarg, exp.Var, exp.Paren,
         exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ,
@@ -96,8 +96,8 @@ class OwnCall:
 
     name: str
     node: exp.Anonymous
-    arguments: tuple[exp.Expression, ...]
-    named: Mapping[str, exp.Expression]
+    arguments: tuple[exp.Expr, ...]
+    named: Mapping[str, exp.Expr]
 
     @property
     def table(self) -> str | None:
@@ -106,7 +106,7 @@ class OwnCall:
             return literal_text(self.arguments[0]) if self.arguments else None
         return literal_text(self.named["rates"]) if self.name == "currency" and "rates" in self.named else None
 
-    def columns(self) -> dict[str, exp.Expression]:
+    def columns(self) -> dict[str, exp.Expr]:
         """xref only: key column -> expression."""
         return {name: node for name, node in self.named.items() if name not in ("want", "missing")}
 
@@ -121,7 +121,7 @@ class Expression:
     """
 
     sql: str
-    tree: exp.Expression
+    tree: exp.Expr
     fields: frozenset[str]
     functions: frozenset[str]
     calls: tuple[OwnCall, ...]
@@ -169,12 +169,12 @@ def field_name(column: exp.Column) -> str:
     return ".".join(part.name for part in column.parts)
 
 
-def literal_text(node: exp.Expression | None) -> str | None:
+def literal_text(node: exp.Expr | None) -> str | None:
     """The text of a text literal, None for anything else."""
     return node.name if isinstance(node, exp.Literal) and node.is_string else None
 
 
-def offset_of(node: exp.Expression) -> int | None:
+def offset_of(node: exp.Expr) -> int | None:
     """Where a node begins in the text, as near as the parser kept it."""
     for inner in node.walk(bfs=False):
         start = inner.meta.get("start") if inner._meta else None
@@ -183,7 +183,7 @@ def offset_of(node: exp.Expression) -> int | None:
     return None
 
 
-def _parsed(sql: str) -> exp.Expression | Problem:
+def _parsed(sql: str) -> exp.Expr | Problem:
     if not sql.strip():
         return Problem(codes.SYNTAX, "the expression is empty")
     if len(sql) > LENGTH_MAX:
@@ -213,7 +213,7 @@ def _limits(tokens: list[Token]) -> Problem | None:
     return None
 
 
-def _tree(tokens: list[Token], sql: str) -> exp.Expression | Problem:
+def _tree(tokens: list[Token], sql: str) -> exp.Expr | Problem:
     try:
         found = _DIALECT.parser().parse_into(exp.Condition, tokens, sql)
     except ParseError as broken:
@@ -275,7 +275,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or ["unreadable"])[0][:120]
 
 
-def _depth(tree: exp.Expression) -> int:
+def _depth(tree: exp.Expr) -> int:
     # With a list of our own: this is what keeps the recursive walks that follow within bounds.
     deepest, waiting = 0, [(tree, 1)]
     while waiting:
@@ -285,19 +285,17 @@ def _depth(tree: exp.Expression) -> int:
     return deepest
 
 
-def _forbidden(tree: exp.Expression) -> Iterator[Problem]:
-    for node in tree.walk(bfs=False):
+def _forbidden(tree: exp.Expr) -> Iterator[Problem]:
+    # What is inside a node that is refused would only be told again.
+    for node in tree.walk(bfs=False, prune=lambda inner: type(inner) not in _ALLOWED):
         if isinstance(node, exp.Anonymous):
             yield from _forbidden_call(node)
         elif isinstance(node, _NOT_SCALAR):
             yield Problem(codes.NOT_SCALAR, f"{_kind(node)} is not one value of one document", offset_of(node))
-            return  # what is inside it would only be told again
         elif type(node) not in _ALLOWED:
             yield Problem(codes.NOT_ALLOWED, _not_allowed(node), offset_of(node))
         elif isinstance(node, exp.In) and not node.expressions:
             yield Problem(codes.NOT_ALLOWED, "IN needs a list in parentheses", offset_of(node))
-        elif isinstance(node, exp.Column) and any(isinstance(part, exp.Star) for part in node.parts):
-            yield Problem(codes.NOT_SCALAR, "* is not one value of one document", offset_of(node))
 
 
 def _forbidden_call(node: exp.Anonymous) -> Iterator[Problem]:
@@ -317,7 +315,7 @@ def _forbidden_call(node: exp.Anonymous) -> Iterator[Problem]:
         yield Problem(codes.UNBOUNDED, message, offset_of(node))
 
 
-def _growing_around(node: exp.Expression) -> int:
+def _growing_around(node: exp.Expr) -> int:
     count, parent = 0, node.parent
     while parent is not None:
         if isinstance(parent, exp.Anonymous) and parent.name.lower() in FUNCTIONS:
@@ -326,12 +324,17 @@ def _growing_around(node: exp.Expression) -> int:
     return count
 
 
-def _kind(node: exp.Expression) -> str:
-    names = {exp.Star: "*", exp.Window: "OVER", exp.Lambda: "a lambda", exp.Order: "ORDER BY"}
+def _kind(node: exp.Expr) -> str:
+    names: dict[type[exp.Expr], str] = {
+        exp.Star: "*",
+        exp.Window: "OVER",
+        exp.Lambda: "a lambda",
+        exp.Order: "ORDER BY",
+    }
     return names.get(type(node)) or ("a subquery" if isinstance(node, exp.Query | exp.Exists) else node.key.upper())
 
 
-def _not_allowed(node: exp.Expression) -> str:
+def _not_allowed(node: exp.Expr) -> str:
     if isinstance(node, exp.Placeholder | exp.Parameter):
         return "binds belong into `where`; an expression reads param('name')"
     if isinstance(node, exp.Alias):
@@ -341,7 +344,7 @@ def _not_allowed(node: exp.Expression) -> str:
     return f"{node.key.upper()} is not in the language"
 
 
-def _own_calls(tree: exp.Expression) -> Iterator[OwnCall]:
+def _own_calls(tree: exp.Expr) -> Iterator[OwnCall]:
     found = [node for node in tree.walk(bfs=False) if isinstance(node, exp.Anonymous)]
     for node in reversed(found):
         function = FUNCTIONS.get(node.name.lower())

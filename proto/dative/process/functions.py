@@ -60,49 +60,60 @@ _PARAMETER = re.compile(r"(\*?)(\w+|…)([?!]?)\s*(:|=>)\s*(const )?(\w+)(?:<=(\
 # (category, signature, doc, example, its result as the engine prints it, or the reason why there is none)
 _TABLE: tuple[tuple[Category, str, str, str, str], ...] = (
     ("own", "currency(amount: number, from: text, to: text, on => date, rates => const text) -> decimal",
-     "Converts an amount by the dated rates table, in exact decimals, rounded half away from zero to the minor units of "
-     "`to`. `on`: the day of the rate, by default the day the execution started. `rates`: the table, where there are "
-     "several. A missing rate is an error, never 0 or 1; the same currency needs none; a NULL amount stays NULL.",
-     "currency(AnnualRevenue, CurrencyIsoCode, 'EUR', on => CloseDate)", ""),
+     "Converts an amount by the dated rates table, in exact decimals, rounded half to even to the minor "
+     "units of `to`. `on`: the day of the rate, by default the day the execution started. `rates`: the table, "
+     "where there are several. A missing rate is an error, never 0 or 1; the same currency needs none; a NULL "
+     "amount stays NULL.", "currency(AnnualRevenue, CurrencyIsoCode, 'EUR', on => CloseDate)", ""),
     ("own", "date(value: text, format: const text, *formats: const text) -> date",
-     "Reads a date in one of the given formats (%d %m %Y %y %b %B …). A text that fits none is an error of that document. "
-     "There is no reading without a format: 01/02/03 has six.", "date(Customer_Since__c, '%m/%d/%Y')", ""),
+     "Reads a date in one of the given formats (%d %m %Y %y %b %B …). A text that fits none is an error of that "
+     "document. There is no reading without a format: 01/02/03 has six.", "date(Customer_Since__c, '%m/%d/%Y')", ""),
     ("own", "timestamp(value: text, format: const text, *formats: const text, zone => const text) -> timestamp",
-     "Reads a date and time. `zone`: IANA name of the zone it was written in, by default UTC; a time that a clock change "
-     "skipped is an error.", "timestamp(Shipped__c, '%d.%m.%Y %H:%M', zone => 'Europe/Berlin')", ""),
+     "Reads a date and time. `zone`: IANA name of the zone it was written in, by default UTC; a time that a "
+     "clock change skipped is an error.", "timestamp(Shipped__c, '%d.%m.%Y %H:%M', zone => 'Europe/Berlin')", ""),
     ("own", "number(value: text, scale => const integer) -> decimal",
-     "Reads a decimal number, strictly: digits, a sign, a point; no thousands separators. `scale`: digits after the "
-     "point, 0..18, by default 6.", "number(Credit_Limit__c)", ""),
+     "Reads a decimal number, strictly: digits, a sign, a point; no thousands separators. `scale`: digits after "
+     "the point, 0..18, by default 6.", "number(Credit_Limit__c)", ""),
     ("own", "xref(table: const text, …! => any, want! => const text, missing => const text) -> text",
-     "Looks a reference up in a cross-reference table: `xref('account-customer', salesforce => Id, want => 'erp')`. A "
-     "missing row is an error of that document, or NULL with missing => 'null'. A NULL key gives NULL.",
-     "xref('account-customer', salesforce => Id, want => 'erp')", ""),
+     "Looks a reference up in a cross-reference table: `xref('account-customer', salesforce => Id, want => "
+     "'erp')`. A missing row is an error of that document, or NULL with missing => 'null'. A NULL key gives "
+     "NULL.", "xref('account-customer', salesforce => Id, want => 'erp')", ""),
     ("own", "param(name: const text) -> text",
      "The value of a parameter of the process, as the environment sets it.", "param('company_code')", ""),
-    ("own", "property(name: const text) -> any",
-     "What is known about the execution; the names are listed below.", "property('execution.started_at')", ""),
+    ("own", "property(name: const text) -> any", "What is known about the execution; the names are listed below.",
+     "property('execution.started_at')", ""),
 
     ("text", "concat(*values: any) -> text", "Joins texts; NULL counts as empty.", "concat('a', NULL, 'b')", "ab"),
     ("text", "concat_ws(separator: text, *values: any) -> text",
-     "Joins texts with a separator that stands only between values that are there.", "concat_ws(' ', 'Ada', NULL, 'L')", "Ada L"),
-    ("text", "upper(value: text) -> text", "Upper case.", "upper('straße')", "STRASSE"),
+     "Joins texts with a separator that stands only between values that are there.",
+     "concat_ws(' ', 'Ada', NULL, 'L')", "Ada L"),
+    ("text", "upper(value: text) -> text", "Upper case.", "upper('abc')", "ABC"),
     ("text", "lower(value: text) -> text", "Lower case.", "lower('ABC')", "abc"),
-    ("text", "trim(value: text, characters?: text) -> text", "Without spaces, or the given characters, at both ends.", "trim('  a ')", "a"),
+    ("text", "trim(value: text, characters?: text) -> text",
+     "Without spaces, or the given characters, at both ends.", "trim('  a ')", "a"),
     ("text", "ltrim(value: text, characters?: text) -> text", "The same at the left end.", "ltrim('00042', '0')", "42"),
     ("text", "rtrim(value: text, characters?: text) -> text", "The same at the right end.", "rtrim('a.. ', '. ')", "a"),
     ("text", "length(value: text) -> integer", "Characters in a text.", "length('Zoë')", "3"),
     ("text", "left(value: text, count: integer) -> text", "The first characters.", "left('abcdef', 2)", "ab"),
     ("text", "right(value: text, count: integer) -> text", "The last characters.", "right('abcdef', 2)", "ef"),
-    ("text", "substring(value: text, start: integer, length?: integer) -> text", "A part of a text; the first character is 1.", "substring('abcdef', 2, 3)", "bcd"),
-    ("text", "split_part(value: text, separator: text, index: integer) -> text", "One part of a separated text; the first is 1.", "split_part('a-b-c', '-', 2)", "b"),
-    ("text", "replace(value: text, old: text, new: text) -> text", "Replaces every occurrence.", "replace('1.234', '.', '')", "1234"),
-    ("text", "translate(value: text, old: text, new: text) -> text", "Replaces character by character.", "translate('a-b', '-', '_')", "a_b"),
-    ("text", "lpad(value: text, length: const integer<=1000, fill: text) -> text", "Fills up on the left, or cuts.", "lpad('42', 5, '0')", "00042"),
-    ("text", "rpad(value: text, length: const integer<=1000, fill: text) -> text", "Fills up on the right, or cuts.", "rpad('ab', 4, '.')", "ab.."),
+    ("text", "substring(value: text, start: integer, length?: integer) -> text",
+     "A part of a text; the first character is 1.", "substring('abcdef', 2, 3)", "bcd"),
+    ("text", "split_part(value: text, separator: text, index: integer) -> text",
+     "One part of a separated text; the first is 1.", "split_part('a-b-c', '-', 2)", "b"),
+    ("text", "replace(value: text, old: text, new: text) -> text", "Replaces every occurrence.",
+     "replace('1.234', '.', '')", "1234"),
+    ("text", "translate(value: text, old: text, new: text) -> text", "Replaces character by character.",
+     "translate('a-b', '-', '_')", "a_b"),
+    ("text", "lpad(value: text, length: const integer<=1000, fill: text) -> text", "Fills up on the left, or cuts.",
+     "lpad('42', 5, '0')", "00042"),
+    ("text", "rpad(value: text, length: const integer<=1000, fill: text) -> text", "Fills up on the right, or cuts.",
+     "rpad('ab', 4, '.')", "ab.."),
     ("text", "reverse(value: text) -> text", "Backwards.", "reverse('abc')", "cba"),
-    ("text", "instr(value: text, part: text) -> integer", "Where a part begins, from 1; 0 when it is not there.", "instr('abc', 'c')", "3"),
-    ("text", "contains(value: text, part: text) -> boolean", "Whether a part is there.", "contains('abc', 'b')", "True"),
-    ("text", "starts_with(value: text, part: text) -> boolean", "Whether it begins so.", "starts_with('abc', 'ab')", "True"),
+    ("text", "instr(value: text, part: text) -> integer", "Where a part begins, from 1; 0 when it is not there.",
+     "instr('abc', 'c')", "3"),
+    ("text", "contains(value: text, part: text) -> boolean", "Whether a part is there.", "contains('abc', 'b')",
+     "True"),
+    ("text", "starts_with(value: text, part: text) -> boolean", "Whether it begins so.", "starts_with('abc', 'ab')",
+     "True"),
     ("text", "ends_with(value: text, part: text) -> boolean", "Whether it ends so.", "ends_with('abc', 'bc')", "True"),
     ("text", "strip_accents(value: text) -> text", "Without accents.", "strip_accents('Zoë')", "Zoe"),
     ("text", "regexp_matches(value: text, pattern: const text, options?: const text) -> boolean",
@@ -110,16 +121,20 @@ _TABLE: tuple[tuple[Category, str, str, str, str], ...] = (
     ("text", "regexp_extract(value: text, pattern: const text, group?: const integer) -> text",
      "What a regular expression finds; empty when nothing.", "regexp_extract('No. 42', '([0-9]+)', 1)", "42"),
     ("text", "regexp_replace(value: text, pattern: const text, new: text, options?: const text) -> text",
-     "Replaces what a regular expression finds; option 'g' everywhere.", "regexp_replace('+49 (0)30', '[^0-9]', '', 'g')", "49030"),
+     "Replaces what a regular expression finds; option 'g' everywhere.",
+     "regexp_replace('+49 (0)30', '[^0-9]', '', 'g')", "49030"),
     ("text", "ascii(value: text) -> integer", "Code of the first character.", "ascii('A')", "65"),
     ("text", "chr(code: integer) -> text", "The character of a code.", "chr(65)", "A"),
     ("text", "url_encode(value: text) -> text", "Escaped for a URL.", "url_encode('a b&c')", "a%20b%26c"),
     ("text", "url_decode(value: text) -> text", "The reverse of it.", "url_decode('a%20b')", "a b"),
-    ("text", "md5(value: text) -> text", "MD5 as hex: a fingerprint for keys of other systems, no protection.", "md5('a')", "0cc175b9c0f1b6a831c399e269772661"),
-    ("text", "sha256(value: text) -> text", "SHA-256 as hex. To protect a value use a mask.", "left(sha256('a'), 8)", "ca978112"),
+    ("text", "md5(value: text) -> text", "MD5 as hex: a fingerprint for keys of other systems, no protection.",
+     "md5('a')", "0cc175b9c0f1b6a831c399e269772661"),
+    ("text", "sha256(value: text) -> text", "SHA-256 as hex. To protect a value use a mask.", "left(sha256('a'), 8)",
+     "ca978112"),
 
     ("number", "abs(value: number) -> @value", "Without its sign.", "abs(-2)", "2"),
-    ("number", "round(value: number, digits?: integer) -> @value", "Rounded half away from zero.", "round(2.345, 2)", "2.35"),
+    ("number", "round(value: number, digits?: integer) -> @value", "Rounded half away from zero.", "round(2.345, 2)",
+     "2.35"),
     ("number", "trunc(value: number) -> number", "Towards zero.", "trunc(-2.7)", "-2"),
     ("number", "floor(value: number) -> number", "Down.", "floor(-2.1)", "-3"),
     ("number", "ceil(value: number) -> number", "Up.", "ceil(2.1)", "3"),
@@ -135,28 +150,40 @@ _TABLE: tuple[tuple[Category, str, str, str, str], ...] = (
     ("date", "month(value: temporal) -> integer", "The month, 1..12.", "month(DATE '2024-03-05')", "3"),
     ("date", "week(value: temporal) -> integer", "The ISO week.", "week(DATE '2024-01-01')", "1"),
     ("date", "day(value: temporal) -> integer", "The day of the month.", "day(DATE '2024-03-05')", "5"),
-    ("date", "isodow(value: temporal) -> integer", "The day of the week, Monday is 1.", "isodow(DATE '2024-03-05')", "2"),
+    ("date", "isodow(value: temporal) -> integer", "The day of the week, Monday is 1.", "isodow(DATE '2024-03-05')",
+     "2"),
     ("date", "dayofyear(value: temporal) -> integer", "The day of the year.", "dayofyear(DATE '2024-02-01')", "32"),
-    ("date", "hour(value: any) -> integer", "The hour of a time or timestamp.", "hour(TIMESTAMP '2024-03-05 10:20:30')", "10"),
+    ("date", "hour(value: any) -> integer", "The hour of a time or timestamp.",
+     "hour(TIMESTAMP '2024-03-05 10:20:30')", "10"),
     ("date", "minute(value: any) -> integer", "The minute.", "minute(TIMESTAMP '2024-03-05 10:20:30')", "20"),
     ("date", "second(value: any) -> integer", "The second.", "second(TIMESTAMP '2024-03-05 10:20:30')", "30"),
-    ("date", "date_trunc(part: const text, value: temporal) -> @value", "The beginning of the year, month, week, day, hour.",
-     "date_trunc('month', DATE '2024-03-05')", "2024-03-01"),
-    ("date", "date_diff(part: const text, from: temporal, to: temporal) -> integer", "Borders of a part between two dates.",
-     "date_diff('day', DATE '2024-02-28', DATE '2024-03-01')", "2"),
-    ("date", "last_day(value: temporal) -> date", "The last day of the month.", "last_day(DATE '2024-02-05')", "2024-02-29"),
-    ("date", "make_date(year: integer, month: integer, day: integer) -> date", "A date from its parts.", "make_date(2024, 3, 5)", "2024-03-05"),
-    ("date", "strftime(value: temporal, format: const text) -> text", "A date or timestamp as text.", "strftime(DATE '2024-03-05', '%d.%m.%Y')", "05.03.2024"),
-    ("date", "epoch_ms(value: temporal) -> integer", "Milliseconds since 1970.", "epoch_ms(TIMESTAMP '1970-01-01 00:00:01')", "1000"),
+    ("date", "date_trunc(part: const text, value: temporal) -> timestamp",
+     "The beginning of the year, month, week, day, hour.", "date_trunc('month', DATE '2024-03-05')",
+     "2024-03-01 00:00:00"),
+    ("date", "date_diff(part: const text, from: temporal, to: temporal) -> integer",
+     "Borders of a part between two dates.", "date_diff('day', DATE '2024-02-28', DATE '2024-03-01')", "2"),
+    ("date", "last_day(value: temporal) -> date", "The last day of the month.", "last_day(DATE '2024-02-05')",
+     "2024-02-29"),
+    ("date", "make_date(year: integer, month: integer, day: integer) -> date", "A date from its parts.",
+     "make_date(2024, 3, 5)", "2024-03-05"),
+    ("date", "strftime(value: temporal, format: const text) -> text", "A date or timestamp as text.",
+     "strftime(DATE '2024-03-05', '%d.%m.%Y')", "05.03.2024"),
+    ("date", "epoch_ms(value: temporal) -> integer", "Milliseconds since 1970.",
+     "epoch_ms(TIMESTAMP '1970-01-01 00:00:01')", "1000"),
 
     ("condition", "coalesce(*values: any) -> @values", "The first value that is not NULL.", "coalesce(NULL, 'a')", "a"),
-    ("condition", "ifnull(value: any, otherwise: any) -> @value", "The value, or the other one when it is NULL.", "ifnull(NULL, 'a')", "a"),
+    ("condition", "ifnull(value: any, otherwise: any) -> @value", "The value, or the other one when it is NULL.",
+     "ifnull(NULL, 'a')", "a"),
     ("condition", "nullif(value: any, other: any) -> @value", "NULL when both are equal.", "nullif('', '')", "None"),
-    ("condition", "if(condition: boolean, then: any, otherwise: any) -> @then", "One of two values; CASE WHEN in short.", "if(1 < 2, 'a', 'b')", "a"),
+    ("condition", "if(condition: boolean, then: any, otherwise: any) -> @then",
+     "One of two values; CASE WHEN in short.", "if(1 < 2, 'a', 'b')", "a"),
 
-    ("json", "json_extract_string(value: json, path: const text) -> text", "A value inside JSON, as text.", """json_extract_string('{"a": {"b": 1}}', '$.a.b')""", "1"),
-    ("json", "json_extract(value: json, path: const text) -> json", "A part of JSON, as JSON.", """json_extract('{"a": [1]}', '$.a')""", "[1]"),
-    ("json", "json_array_length(value: json, path?: const text) -> integer", "Items in a JSON list.", "json_array_length('[1, 2]')", "2"),
+    ("json", "json_extract_string(value: json, path: const text) -> text", "A value inside JSON, as text.",
+     '''json_extract_string('{"a": {"b": 1}}', '$.a.b')''', "1"),
+    ("json", "json_extract(value: json, path: const text) -> json", "A part of JSON, as JSON.",
+     '''json_extract('{"a": [1]}', '$.a')''', "[1]"),
+    ("json", "json_array_length(value: json, path?: const text) -> integer", "Items in a JSON list.",
+     "json_array_length('[1, 2]')", "2"),
     ("json", "json_valid(value: text) -> boolean", "Whether a text is JSON.", "json_valid('{}')", "True"),
 )  # fmt: skip
 
@@ -266,9 +293,18 @@ _REASONS: dict[str, str] = {
 FORBIDDEN: dict[str, str] = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 """Functions that somebody who knows the database will look for, and why they are not here."""
 
+_HERE_CALLED = {
+    "position": "instr", "strpos": "instr", "substr": "substring", "len": "length", "char_length": "length",
+    "pow": "power", "ceiling": "ceil", "nvl": "ifnull", "isnull": "ifnull", "iif": "if", "ucase": "upper",
+    "lcase": "lower", "datediff": "date_diff", "datetrunc": "date_trunc", "to_char": "strftime", "suffix": "ends_with",
+    "prefix": "starts_with", "dayofmonth": "day", "weekday": "isodow", "json_value": "json_extract_string",
+}  # fmt: skip
+
 FORBIDDEN_PREFIXES = ("read_", "write_", "duckdb_", "pragma_", "sniff_", "parquet_", "pg_", "sqlite_", "postgres_")
 
 
 def why_forbidden(name: str) -> str | None:
     """Why a function that the database has is not in the language; None when it just does not exist here."""
+    if name in _HERE_CALLED:
+        return f"here it is {_HERE_CALLED[name]}()"
     return _MACHINE if name.startswith(FORBIDDEN_PREFIXES) else FORBIDDEN.get(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from zoneinfo import available_timezones
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -19,28 +19,29 @@ from dative.process.datatypes import DataType, fits, joined
 from dative.process.expression import Problem, field_name, literal_text, offset_of
 from dative.process.findings import nearest
 from dative.process.functions import FUNCTIONS, PROPERTIES, Function, Parameter, minor_units
+from dative.process.scalars import is_time_zone
 
 NUMBER_PRECISION = 38
 NUMBER_SCALE = 6
 CURRENCY_PRECISION = 38
 
-_CASTS: dict[exp.DataType.Type, DataType] = {
-    exp.DataType.Type.TEXT: types.TEXT,
-    exp.DataType.Type.VARCHAR: types.TEXT,
-    exp.DataType.Type.CHAR: types.TEXT,
-    exp.DataType.Type.TINYINT: types.INTEGER,
-    exp.DataType.Type.SMALLINT: types.INTEGER,
-    exp.DataType.Type.INT: types.INTEGER,
-    exp.DataType.Type.BIGINT: types.INTEGER,
-    exp.DataType.Type.DOUBLE: types.DOUBLE,
-    exp.DataType.Type.BOOLEAN: types.BOOLEAN,
-    exp.DataType.Type.DATE: types.DATE,
-    exp.DataType.Type.TIMESTAMP: types.TIMESTAMP,
-    exp.DataType.Type.TIMESTAMPNTZ: types.TIMESTAMP,
-    exp.DataType.Type.TIMESTAMPTZ: types.TIMESTAMP,
-    exp.DataType.Type.TIME: types.TIME,
-    exp.DataType.Type.JSON: types.JSON,
-    exp.DataType.Type.BLOB: types.BINARY,
+_CASTS: dict[exp.DType, DataType] = {
+    exp.DType.TEXT: types.TEXT,
+    exp.DType.VARCHAR: types.TEXT,
+    exp.DType.CHAR: types.TEXT,
+    exp.DType.TINYINT: types.INTEGER,
+    exp.DType.SMALLINT: types.INTEGER,
+    exp.DType.INT: types.INTEGER,
+    exp.DType.BIGINT: types.INTEGER,
+    exp.DType.DOUBLE: types.DOUBLE,
+    exp.DType.BOOLEAN: types.BOOLEAN,
+    exp.DType.DATE: types.DATE,
+    exp.DType.TIMESTAMP: types.TIMESTAMP,
+    exp.DType.TIMESTAMPNTZ: types.TIMESTAMP,
+    exp.DType.TIMESTAMPTZ: types.TIMESTAMP,
+    exp.DType.TIME: types.TIME,
+    exp.DType.JSON: types.JSON,
+    exp.DType.BLOB: types.BINARY,
 }
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod)
@@ -51,10 +52,19 @@ _TIME_DIRECTIVES = _DATE_DIRECTIVES | frozenset(["H", "I", "M", "S", "f", "p", "
 DATE_PARTS = frozenset(["year", "quarter", "month", "week", "day", "hour", "minute", "second", "millisecond"])
 
 
-def infer(tree: exp.Expression, fields: Mapping[str, DataType]) -> tuple[DataType, list[Problem]]:
+def infer(tree: exp.Expr, fields: Mapping[str, DataType]) -> tuple[DataType, list[Problem]]:
     """The type of `tree` over fields of these types, and what can not work in it. tree: within the allow-list."""
     inference = _Inference(fields)
     return inference.of(tree), inference.problems
+
+
+@dataclass(frozen=True)
+class _Called:
+    """A call as its function sees it."""
+
+    arguments: list[exp.Expr]
+    named: Mapping[str, exp.Expr]
+    node: exp.Expr
 
 
 class _Inference:
@@ -62,7 +72,7 @@ class _Inference:
         self._fields = fields
         self.problems: list[Problem] = []
 
-    def of(self, node: exp.Expression | None) -> DataType:
+    def of(self, node: exp.Expr | None) -> DataType:
         if node is None:
             return types.ANY
         for kinds, rule in self._rules():
@@ -94,10 +104,10 @@ class _Inference:
             (exp.AtTimeZone, self._at_time_zone),
         )
 
-    def _wrong(self, message: str, node: exp.Expression, code: Code = codes.WRONG_TYPE) -> None:
+    def _wrong(self, message: str, node: exp.Expr, code: Code = codes.WRONG_TYPE) -> None:
         self.problems.append(Problem(code, message, offset_of(node)))
 
-    def _expect(self, wanted: str, node: exp.Expression, what: str) -> DataType:
+    def _expect(self, wanted: str, node: exp.Expr, what: str) -> DataType:
         given = self.of(node)
         if not fits(wanted, given) and not (_is_text_literal(node) and wanted != "boolean"):
             self._wrong(f"{what} needs {_article(wanted)}, here it is {given}", node)
@@ -106,7 +116,7 @@ class _Inference:
     def _cast(self, node: exp.Cast) -> DataType:
         self.of(node.this)
         target = node.to
-        if target.this in (exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGDECIMAL):
+        if target.this in (exp.DType.DECIMAL, exp.DType.BIGDECIMAL):
             sizes = [int(item.name) for item in target.expressions if item.name.isdigit()]
             precision, scale = (*sizes, 18, 3)[:2] if not sizes else (sizes[0], sizes[1] if len(sizes) > 1 else 0)
             if not 1 <= precision <= types.PRECISION_MAX or scale > precision:
@@ -118,12 +128,12 @@ class _Inference:
         self._wrong(f"{target.sql('duckdb')} is no type of a field", node, codes.NOT_ALLOWED)
         return types.ANY
 
-    def _logic(self, node: exp.Expression) -> DataType:
+    def _logic(self, node: exp.Expr) -> DataType:
         for side in node.iter_expressions():
             self._expect("boolean", side, node.key.upper())
         return types.BOOLEAN
 
-    def _comparison(self, node: exp.Expression) -> DataType:
+    def _comparison(self, node: exp.Expr) -> DataType:
         first = node.this
         kind = self.of(first)
         for other in (item for item in node.iter_expressions() if item is not first):
@@ -134,7 +144,7 @@ class _Inference:
                 self._wrong(f"{kind} is compared with {given}", node)
         return types.BOOLEAN
 
-    def _like(self, node: exp.Expression) -> DataType:
+    def _like(self, node: exp.Expr) -> DataType:
         for side in node.iter_expressions():
             self._expect("text", side, "LIKE")
         return types.BOOLEAN
@@ -143,7 +153,7 @@ class _Inference:
         self.of(node.this)
         return types.BOOLEAN
 
-    def _arithmetic(self, node: exp.Expression) -> DataType:
+    def _arithmetic(self, node: exp.Expr) -> DataType:
         left, right = self.of(node.this), self.of(node.expression)
         if isinstance(node, exp.Add | exp.Sub) and (left.is_temporal or right.is_temporal):
             return self._date_arithmetic(node, left, right)
@@ -156,7 +166,7 @@ class _Inference:
             return types.decimal(min(left.precision + right.precision, types.PRECISION_MAX), left.scale + right.scale)
         return (joined(left, right) or types.ANY) if left.is_number and right.is_number else types.ANY
 
-    def _date_arithmetic(self, node: exp.Expression, left: DataType, right: DataType) -> DataType:
+    def _date_arithmetic(self, node: exp.Expr, left: DataType, right: DataType) -> DataType:
         if left.is_temporal and right.is_temporal:
             if isinstance(node, exp.Add):
                 self._wrong("two dates can not be added", node)
@@ -179,7 +189,7 @@ class _Inference:
             self.of(node.this)
         return self._branches(node.args["ifs"], node.args.get("default"), conditions=node.this is None)
 
-    def _branches(self, branches: list[exp.If], default: exp.Expression | None, *, conditions: bool = True) -> DataType:
+    def _branches(self, branches: list[exp.If], default: exp.Expr | None, *, conditions: bool = True) -> DataType:
         results = [default] if default is not None else []
         for branch in branches:
             if conditions:
@@ -189,7 +199,7 @@ class _Inference:
             results.append(branch.args["true"])
         return self._joined(results, "the branches give")
 
-    def _joined(self, nodes: list[exp.Expression], what: str) -> DataType:
+    def _joined(self, nodes: list[exp.Expr], what: str) -> DataType:
         found: DataType | None = None
         for node in nodes:
             kind = self.of(node)
@@ -213,9 +223,9 @@ class _Inference:
         self._zone(node.args["zone"])
         return types.TIMESTAMP
 
-    def _zone(self, node: exp.Expression) -> None:
+    def _zone(self, node: exp.Expr) -> None:
         zone = literal_text(node)
-        if zone is None or zone not in available_timezones():
+        if zone is None or not is_time_zone(zone):
             self._wrong("a time zone is an IANA name in quotes: 'Europe/Paris'", node, codes.WRONG_ARGUMENTS)
 
     # Calls.
@@ -229,13 +239,13 @@ class _Inference:
         bound = list(_bound(function, positional))
         kinds = {id(argument): self._argument(function, parameter, argument) for parameter, argument in bound}
         self._named(function, named, node)
-        own = getattr(self, f"_own_{function.name}", None)
-        if own is not None:
-            result: DataType = own(positional, {item.this.name: item.expression for item in named}, node)
+        special = getattr(self, f"_result_{function.name}", None)
+        if special is not None:
+            result: DataType = special(_Called(positional, {item.this.name: item.expression for item in named}, node))
             return result
         return self._returned(function, bound, kinds)
 
-    def _arity(self, function: Function, positional: list[exp.Expression], node: exp.Expression) -> bool:
+    def _arity(self, function: Function, positional: list[exp.Expr], node: exp.Expr) -> bool:
         wanted = function.positional
         needed = sum(not (parameter.optional or parameter.variadic) for parameter in wanted)
         needed = max(needed, 1 if wanted and wanted[-1].variadic else 0)
@@ -250,7 +260,7 @@ class _Inference:
             return False
         return True
 
-    def _argument(self, function: Function, parameter: Parameter, node: exp.Expression) -> DataType:
+    def _argument(self, function: Function, parameter: Parameter, node: exp.Expr) -> DataType:
         where = f"{parameter.name} of {function.name}()"
         if parameter.constant and not isinstance(node, exp.Literal):
             code = codes.UNBOUNDED if parameter.most is not None else codes.WRONG_ARGUMENTS
@@ -263,7 +273,7 @@ class _Inference:
             self._wrong(f"{where} is at most {parameter.most}", node, codes.UNBOUNDED)
         return kind
 
-    def _named(self, function: Function, named: list[exp.Kwarg], node: exp.Expression) -> None:
+    def _named(self, function: Function, named: list[exp.Kwarg], node: exp.Expr) -> None:
         known, seen = function.named, set[str]()
         for item in named:
             name = item.this.name
@@ -282,7 +292,7 @@ class _Inference:
                 self._wrong(f"{function.name}() needs {name} => …", node, codes.WRONG_ARGUMENTS)
 
     def _returned(
-        self, function: Function, bound: list[tuple[Parameter, exp.Expression]], kinds: Mapping[int, DataType]
+        self, function: Function, bound: list[tuple[Parameter, exp.Expr]], kinds: Mapping[int, DataType]
     ) -> DataType:
         if function.returns == "number":
             return types.ANY
@@ -303,33 +313,41 @@ class _Inference:
             found = both
         return found
 
-    # The functions of our own.
+    # Functions whose type follows from more than their signature.
 
-    def _own_currency(
-        self, arguments: list[exp.Expression], named: Mapping[str, exp.Expression], node: exp.Expression
-    ) -> DataType:
-        for argument in arguments[1:3]:
+    def _result_round(self, call: _Called) -> DataType:
+        kind, digits = self.of(call.arguments[0]), call.arguments[1].name if len(call.arguments) > 1 else "0"
+        if kind.kind != "decimal" or not digits.isdigit():
+            return types.ANY if kind.kind == "decimal" else kind
+        return types.decimal(kind.precision, min(int(digits), kind.scale))
+
+    def _result_currency(self, call: _Called) -> DataType:
+        self._plain_keys([*call.arguments[1:3], *([call.named["on"]] if "on" in call.named else [])])
+        for argument in call.arguments[1:3]:
             code = literal_text(argument)
             if code is not None and not _CURRENCY.fullmatch(code):
                 self._wrong(f"'{code[:20]}' is no currency code such as 'EUR'", argument, codes.WRONG_ARGUMENTS)
-        target = literal_text(arguments[2])
+        target = literal_text(call.arguments[2])
         return types.decimal(CURRENCY_PRECISION, minor_units(target) if target else max(4, NUMBER_SCALE))
 
-    def _own_date(
-        self, arguments: list[exp.Expression], named: Mapping[str, exp.Expression], node: exp.Expression
-    ) -> DataType:
-        self._formats(arguments[1:], _DATE_DIRECTIVES)
+    def _plain_keys(self, keys: list[exp.Expr]) -> None:
+        # Lookups are joins over the batch, all at once: the key of one can not wait for the answer of another.
+        for key in keys:
+            if any(call.name.lower() in ("xref", "currency") for call in key.find_all(exp.Anonymous)):
+                message = "a lookup by a value that is itself looked up; compute that in a map before"
+                self._wrong(message, key, codes.WRONG_ARGUMENTS)
+
+    def _result_date(self, call: _Called) -> DataType:
+        self._formats(call.arguments[1:], _DATE_DIRECTIVES)
         return types.DATE
 
-    def _own_timestamp(
-        self, arguments: list[exp.Expression], named: Mapping[str, exp.Expression], node: exp.Expression
-    ) -> DataType:
-        self._formats(arguments[1:], _TIME_DIRECTIVES)
-        if "zone" in named:
-            self._zone(named["zone"])
+    def _result_timestamp(self, call: _Called) -> DataType:
+        self._formats(call.arguments[1:], _TIME_DIRECTIVES)
+        if "zone" in call.named:
+            self._zone(call.named["zone"])
         return types.TIMESTAMP
 
-    def _formats(self, nodes: list[exp.Expression], known: frozenset[str]) -> None:
+    def _formats(self, nodes: list[exp.Expr], known: frozenset[str]) -> None:
         for node in nodes:
             text = literal_text(node)
             if text is None:
@@ -345,39 +363,34 @@ class _Inference:
                 message = f"the format '{text[:40]}' leaves day, month or year open"
                 self._wrong(message, node, codes.AMBIGUOUS_DATE)
 
-    def _own_number(
-        self, arguments: list[exp.Expression], named: Mapping[str, exp.Expression], node: exp.Expression
-    ) -> DataType:
-        scale = named.get("scale")
+    def _result_number(self, call: _Called) -> DataType:
+        scale = call.named.get("scale")
         digits = int(scale.name) if isinstance(scale, exp.Literal) and scale.name.isdigit() else NUMBER_SCALE
         if digits > 18:
-            self._wrong("scale is 0..18", node, codes.WRONG_ARGUMENTS)
+            self._wrong("scale is 0..18", call.node, codes.WRONG_ARGUMENTS)
         return types.decimal(NUMBER_PRECISION, min(digits, 18))
 
-    def _own_xref(
-        self, arguments: list[exp.Expression], named: Mapping[str, exp.Expression], node: exp.Expression
-    ) -> DataType:
-        keys = [name for name in named if name not in ("want", "missing")]
+    def _result_xref(self, call: _Called) -> DataType:
+        keys = [name for name in call.named if name not in ("want", "missing")]
         if len(keys) != 1:
             message = f"xref() needs one key column, <column> => <expression>; it has {len(keys)}"
-            self._wrong(message, node, codes.WRONG_ARGUMENTS)
-        if literal_text(named.get("missing")) not in (None, "error", "null"):
-            self._wrong("missing is 'error' or 'null'", node, codes.WRONG_ARGUMENTS)
+            self._wrong(message, call.node, codes.WRONG_ARGUMENTS)
+        self._plain_keys([call.named[name] for name in keys])
+        if literal_text(call.named.get("missing")) not in (None, "error", "null"):
+            self._wrong("missing is 'error' or 'null'", call.node, codes.WRONG_ARGUMENTS)
         return types.TEXT
 
-    def _own_property(
-        self, arguments: list[exp.Expression], named: Mapping[str, exp.Expression], node: exp.Expression
-    ) -> DataType:
-        name = literal_text(arguments[0])
+    def _result_property(self, call: _Called) -> DataType:
+        name = literal_text(call.arguments[0])
         if name is not None and name not in PROPERTIES:
-            self._wrong(f"no property '{name[:60]}'{nearest(name, PROPERTIES)}", node, codes.WRONG_ARGUMENTS)
+            self._wrong(f"no property '{name[:60]}'{nearest(name, PROPERTIES)}", call.node, codes.WRONG_ARGUMENTS)
         return types.parse_type(PROPERTIES[name][0]) if name in PROPERTIES else types.ANY
 
 
 _FROM_TEXT = frozenset(("date", "timestamp", "temporal", "json", "binary", "time"))
 
 
-def _bound(function: Function, arguments: list[exp.Expression]) -> Iterable[tuple[Parameter, exp.Expression]]:
+def _bound(function: Function, arguments: list[exp.Expr]) -> Iterable[tuple[Parameter, exp.Expr]]:
     wanted = function.positional
     for index, argument in enumerate(arguments):
         yield wanted[min(index, len(wanted) - 1)], argument
@@ -394,7 +407,7 @@ def _literal(node: exp.Literal) -> DataType:
     return types.decimal(min(len(whole) + len(fraction), types.PRECISION_MAX), min(len(fraction), types.PRECISION_MAX))
 
 
-def _is_text_literal(node: exp.Expression) -> bool:
+def _is_text_literal(node: exp.Expr) -> bool:
     return isinstance(node, exp.Literal) and bool(node.is_string)
 
 

@@ -7,6 +7,7 @@ input: a file is data, and all its findings come out at once.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from dative.process.model import Process
 from dative.process.text import read_yaml
 
 if TYPE_CHECKING:
-    pass
+    from dative.process.catalog import Catalog
 
 PROCESS_MEDIA_TYPE = "application/vnd.dative.process.v1+json"
 
@@ -46,6 +47,35 @@ def load(source: str | bytes, *, filename: str) -> Loaded:
     built = build(data, report)
     process = None if report.failed else built.process
     return Loaded(process, in_file_order(report.findings), report.source_map, built.process, frozenset(built.partial))
+
+
+def check(
+    source: str | bytes,
+    *,
+    filename: str,
+    catalog: Catalog | None = None,
+    profiles: Mapping[str, Mapping[str, str]] | None = None,
+) -> Loaded:
+    """`load`, then `validate` on what could be built: every finding of the file.
+
+    profiles: step id of the source -> field -> type as text, where they are known; see `datatypes.parse_type`.
+    """
+    from dative.process.validate import validate_draft  # late: the agent reads processes and checks none
+
+    loaded = load(source, filename=filename)
+    if loaded.draft is None:
+        return loaded
+    meaning = validate_draft(
+        loaded.draft,
+        filename=filename,
+        source_map=loaded.source_map,
+        catalog=catalog,
+        profiles=profiles,
+        partial=loaded.partial,
+    )
+    findings = in_file_order([*loaded.findings, *(found for found in meaning if found not in loaded.findings)])
+    failed = any(finding.severity == "error" for finding in findings)
+    return Loaded(None if failed else loaded.process, findings, loaded.source_map, loaded.draft, loaded.partial)
 
 
 def canonical_process(process: Process) -> bytes:

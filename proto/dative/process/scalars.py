@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
@@ -111,3 +113,14 @@ def _checked_mask(value: Any) -> str:
 
 
 MaskText = Annotated[str, BeforeValidator(_checked_mask), WithJsonSchema({"type": "string", "pattern": MASK_PATTERN})]
+
+
+@lru_cache(maxsize=1024)
+def is_time_zone(name: str) -> bool:
+    """Whether the IANA database knows a zone of this name."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        # A directory ("Europe"), a path, a text with a zero byte: each fails in its own way.
+        return False
+    return True

@@ -28,8 +28,6 @@ _TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
-# A run of open brackets costs the scanner the square of its length; no process nests so.
-_BRACKETS = re.compile(rf"(?:[\[{{]\s*){{{DEPTH_MAX}}}")
 
 
 def read_yaml(source: str | bytes, report: Report) -> Any:
@@ -40,9 +38,6 @@ def read_yaml(source: str | bytes, report: Report) -> Any:
     """
     text = _decoded(source, report)
     if text is None:
-        return None
-    if brackets := _BRACKETS.search(text):
-        report.at(codes.TOO_DEEP, f"nested deeper than {DEPTH_MAX}", _position_in(text, brackets.start()))
         return None
     return _Builder(report).build(text)
 

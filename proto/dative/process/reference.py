@@ -1,0 +1,244 @@
+"""The reference page of the language, made from the models, the functions and the catalog.
+
+`python -m dative.process.reference --write` writes REFERENCE.md and process.schema.json; `--check` says whether they
+are what the code says (1 when they are not). A test checks the same.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from dative.process import schema, shapes
+from dative.process.catalog import Catalog, CatalogOperation, default_catalog
+from dative.process.functions import FORBIDDEN, FUNCTIONS, PROPERTIES, Function
+from dative.process.model import Metadata, Parameter, RatesTable, ScheduleTrigger, Spec, XrefTable
+from dative.process.validate import BINDS
+
+REFERENCE_FILE = Path(__file__).with_name("REFERENCE.md")
+
+_MASKS = (
+    ("drop", "The field is gone; where arms come together again, its documents have NULL there."),
+    ("redact", "`***`, or NULL where the field is no text."),
+    ("keep_first(n)", "The first n characters, 0..64; the rest becomes `*`."),
+    ("keep_last(n)", "The last n characters, 0..64; the rest becomes `*`."),
+    ("hash", "A hash under the environment's key: equal values stay equal, nobody reads them."),
+    ("token", "A short token under the environment's key: equal values get equal tokens in every execution."),
+    ("date_shift(days)", "A date or timestamp moved by 1..days days, at most 3650; equal values move alike."),
+)
+_CATEGORIES = {
+    "own": "Of the language",
+    "text": "Text",
+    "number": "Numbers",
+    "date": "Dates and times",
+    "condition": "Conditions and NULL",
+    "json": "JSON",
+}
+
+
+def reference(catalog: Catalog | None = None) -> str:
+    """The whole page as Markdown."""
+    parts = (_head(), *_process(), *_steps(), *_operations(catalog or default_catalog()), *_expressions())
+    return "\n".join(line for part in parts for line in part).rstrip() + "\n"
+
+
+def _head() -> list[str]:
+    return [
+        "# The process language: reference",
+        "",
+        "Made from the code by `python -m dative.process.reference --write`; do not edit.",
+        "",
+        "A file holds one process in YAML 1.2: `apiVersion: dative/v1`, `kind: Process`, `metadata`, `spec`. Anchors, aliases,",
+        "merge keys and tags are not part of the language. Expressions are SQL; put those with commas on a line of their own or in",
+        "quotes, because `{a: concat(b, c)}` is two keys to YAML. Durations: `500ms`, `2s`, `5m`, `12h`, `30d`.",
+        "",
+    ]
+
+
+def _process() -> Iterator[list[str]]:
+    yield ["## The process", "", "### metadata", "", *_keys(Metadata), "", "### spec", "", *_keys(Spec), ""]
+    yield ["### triggers: `- schedule:`", "", *_about(ScheduleTrigger), *_keys(ScheduleTrigger, ("kind",)), ""]
+    yield ["### parameters", "", *_about(Parameter), *_keys(Parameter), ""]
+    for model, kind in ((RatesTable, "rates"), (XrefTable, "xref")):
+        yield [f"### tables: `kind: {kind}`", "", *_about(model), *_keys(model, ("kind",)), ""]
+
+
+def _steps() -> Iterator[list[str]]:
+    yield [
+        "## Steps",
+        "",
+        f"A step is an `id`, exactly one verb, and modifiers; a process has at most {shapes.STEPS_MAX}. Steps that write need",
+        "their id written; the others get one from where they stand (`deliver-catch-1`).",
+        "",
+    ]
+    for verb, model in shapes.VERBS.items():
+        yield [f"### {verb}", "", *_about(model), *_verb_keys(verb, model), ""]
+    modifiers: dict[str, type[BaseModel] | None] = {
+        "retry": shapes.RetrySettings,
+        "link": shapes.LinkSettings,
+        "verify": shapes.VerifySettings,
+    }
+    for name, settings in modifiers.items():
+        belongs = ", ".join(sorted(shapes.MODIFIERS[name]))
+        about = _about(settings) if settings else []
+        yield [f"### modifier `{name}` (of: {belongs})", "", *about, *(_keys(settings) if settings else []), ""]
+    yield ["`backoff` of `retry`:", "", *_keys(shapes.BackoffSettings), ""]
+    yield [
+        "`link` holds its columns beside `xref`: `link: {xref: account-customer, salesforce: source_id, erp: result.id}`.",
+        "",
+        "### modifiers `timeout` and `discloses`",
+        "",
+        "`timeout: 30s` (of: operation, try) bounds one attempt. `discloses: {field: reason}` (of: operation) says why this target",
+        "may have a classified field unmasked; without it, a classified value that no mask has touched is an error.",
+        "",
+    ]
+
+
+def _verb_keys(verb: str, model: type[BaseModel]) -> list[str]:
+    if verb == "decide":
+        return [
+            "`decide: <condition>`, with `then:` and `else:` beside it, each a list of steps; either may be left out."
+        ]
+    if verb == "try":
+        return ["`try: [steps]`, with `catch: [steps]` beside it."]
+    if verb == "mask":
+        return [
+            "`mask: {field: mask}`:",
+            "",
+            "| Mask | |",
+            "|---|---|",
+            *(f"| `{name}` | {doc} |" for name, doc in _MASKS),
+        ]
+    return ["`stop: {}`"] if verb == "stop" else _keys(model)
+
+
+def _operations(catalog: Catalog) -> Iterator[list[str]]:
+    binds = ", ".join(f"`:{name}`" for name in BINDS)
+    yield [
+        "## Operations",
+        "",
+        f"`<connector>.<operation>: {{connection: …, …}}`. In `where` and `sql` stand binds: {binds} and every parameter.",
+        "",
+    ]
+    for name, connector in sorted(catalog.connectors.items()):
+        for key, operation in sorted(connector.operations.items()):
+            yield [f"### {name}.{key}", "", *_operation(operation), ""]
+
+
+def _operation(operation: CatalogOperation) -> list[str]:
+    repeatable = operation.idempotent or operation.transactional
+    kind = "Reads" if operation.kind == "source" else "Writes"
+    note = "" if operation.kind == "source" or repeatable else " Not idempotent: its step needs `verify`."
+    lines = [f"{kind}. {operation.doc}{note}", ""]
+    required = operation.options.get("required", ())
+    rows = [
+        f"| `{name}`{' (needed)' if name in required else ''} | {_json_type(value)} | {_cell(value.get('description', ''))} |"
+        for name, value in operation.options.get("properties", {}).items()
+    ]
+    lines += ["| Option | Value | |", "|---|---|---|", *rows] if rows else []
+    for name, doc in operation.results.items():
+        lines += ["", f"`result.{name}`: {doc}"]
+    return lines
+
+
+def _expressions() -> Iterator[list[str]]:
+    yield [
+        "## Expressions",
+        "",
+        "One SQL expression over the fields of one document: literals, `+ - * / // %`, `||`, comparisons, `AND OR NOT`, `IN (…)`,",
+        "`BETWEEN`, `LIKE`, `ILIKE`, `IS NULL`, `IS DISTINCT FROM`, `CASE`, `CAST` and `TRY_CAST`, `EXTRACT`, `INTERVAL`,",
+        "`AT TIME ZONE`, and the functions below. Field names with other characters stand in double quotes.",
+        "",
+    ]
+    for category, title in _CATEGORIES.items():
+        rows = [_function(function) for function in FUNCTIONS.values() if function.category == category]
+        yield [f"### {title}", "", "| Function | | Example |", "|---|---|---|", *rows, ""]
+    rows = [f"| `{name}` | {kind} | {doc} |" for name, (kind, doc) in PROPERTIES.items()]
+    yield ["Names that `property()` reads:", "", "| Name | Type | |", "|---|---|---|", *rows, ""]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in FORBIDDEN.items():
+        reasons.setdefault(reason, []).append(f"`{name}`")
+    listed = [f"- {', '.join(names)}: {reason}." for reason, names in reasons.items()]
+    yield ["### Not here, and why", "", *listed, ""]
+
+
+def _function(function: Function) -> str:
+    example = function.example + (f" → {function.result}" if function.result else "")
+    return f"| `{_cell(function.signature)}` | {_cell(function.doc)} | `{_cell(example)}` |"
+
+
+def _about(model: type[BaseModel]) -> list[str]:
+    return [" ".join((model.__doc__ or "").split()), ""]
+
+
+def _keys(model: type[BaseModel], hidden: tuple[str, ...] = ()) -> list[str]:
+    properties = model.model_json_schema().get("properties") or _recursive(model)
+    rows = []
+    for name, info in model.model_fields.items():
+        key = info.alias or name
+        if name in ("shape", *hidden):
+            continue
+        needed = " (needed)" if info.is_required() else ""
+        kind = _json_type(properties.get(key, {}))
+        rows.append(
+            f"| `{key}`{needed} | {kind}{_default(properties.get(key, {}))} | {_cell(info.description or '')} |"
+        )
+    return ["| Key | Value | |", "|---|---|---|", *rows] if rows else []
+
+
+def _recursive(model: type[BaseModel]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = model.model_json_schema()["$defs"][model.__name__]["properties"]
+    return found
+
+
+def _default(value: Mapping[str, Any]) -> str:
+    default = value.get("default")
+    return "" if default in (None, "", [], {}, ()) else f", default `{default}`"
+
+
+def _json_type(value: Mapping[str, Any]) -> str:
+    if "enum" in value:
+        return ", ".join(f"`{item}`" for item in value["enum"])
+    branches = [branch for branch in value.get("anyOf", ()) if branch.get("type") != "null"]
+    if branches:
+        return " or ".join(dict.fromkeys(_json_type(branch) for branch in branches))
+    kind = value.get("type", "mapping" if "$ref" in value else "value")
+    names = {"object": "mapping", "string": "text", "array": "list"}
+    return " or ".join(names.get(item, item) for item in ([kind] if isinstance(kind, str) else kind) if item != "null")
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def generated() -> dict[Path, str]:
+    """Every file that is made from the language, and its content."""
+    return {REFERENCE_FILE: reference(), schema.SCHEMA_FILE: schema.rendered()}
+
+
+def main(arguments: list[str]) -> int:
+    """0 when written or fresh, 1 when --check finds a file that is not what the code says, 2 for a wrong call."""
+    if arguments == ["--write"]:
+        for path, content in generated().items():
+            path.write_text(content, encoding="utf-8")
+        return 0
+    if arguments != ["--check"]:
+        sys.stderr.write("usage: python -m dative.process.reference --write | --check\n")
+        return 2
+    stale = [path for path, content in generated().items() if not _is_fresh(path, content)]
+    for path in stale:
+        sys.stderr.write(f"{json.dumps(path.name)} is stale: run python -m dative.process.reference --write\n")
+    return 1 if stale else 0
+
+
+def _is_fresh(path: Path, content: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == content
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

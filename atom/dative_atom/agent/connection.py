@@ -5,9 +5,12 @@ One channel at a time for the stream, the blobs and the records; a renewed certi
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import grpc.aio
 from dative.rpc import channel_options
+from dative.v1 import agent_pb2_grpc, telemetry_pb2_grpc
 
 from dative_atom.agent import identity as identities
 from dative_atom.agent import proxy
@@ -16,6 +19,12 @@ from dative_atom.agent.paths import DataDir
 from dative_atom.agent.waiting import AgentClock
 
 CLOSE_GRACE_S = 5.0
+
+
+def given_up() -> bool:
+    """Whether this task itself is being cancelled; if not, a CancelledError tells that its call's channel was closed."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def dial(
@@ -29,8 +38,23 @@ def dial(
     return grpc.aio.secure_channel(address, credentials, options=options)
 
 
+# The generated stubs carry no types of their own; these three are the only places that make one.
+
+
+def enrollment_service(channel: grpc.aio.Channel) -> agent_pb2_grpc.EnrollmentServiceStub:
+    return agent_pb2_grpc.EnrollmentServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
+def atom_service(channel: grpc.aio.Channel) -> agent_pb2_grpc.AtomServiceStub:
+    return agent_pb2_grpc.AtomServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
+def telemetry_service(channel: grpc.aio.Channel) -> telemetry_pb2_grpc.TelemetryServiceStub:
+    return telemetry_pb2_grpc.TelemetryServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
 class Connection:
-    """Gives out the current channel. `renewed` replaces the certificate; calls in flight on the old channel finish."""
+    """Gives out the current channel. `renewed` replaces the certificate for every call that begins afterwards."""
 
     def __init__(self, directory: DataDir, identity: AtomIdentity, clock: AgentClock, proxy_flag: str = "") -> None:
         """Errors: agent.identity_damaged, agent.proxy_invalid."""
@@ -55,9 +79,11 @@ class Connection:
             self._channel = dial(self.address, ca_pem=self._ca_pem, way=way, certificate=self.certificate)
         return self._channel
 
-    async def renewed(self, certificate: Certificate, ca_pem: bytes) -> None:
+    def renewed(self, certificate: Certificate, ca_pem: bytes) -> grpc.aio.Channel | None:
+        """Calls from now on show this certificate. Returns the former channel, for the caller to close in its time."""
         self.certificate, self._ca_pem = certificate, ca_pem
-        await self.close(CLOSE_GRACE_S)
+        former, self._channel = self._channel, None
+        return former
 
     async def try_next(self) -> None:
         """The current endpoint did not answer: the next call dials the next one."""

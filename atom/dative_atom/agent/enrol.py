@@ -30,7 +30,7 @@ from dative.v1 import agent_pb2, agent_pb2_grpc, types_pb2
 
 from dative_atom.agent import identity as identities
 from dative_atom.agent import pin, proxy
-from dative_atom.agent.connection import dial
+from dative_atom.agent.connection import dial, enrollment_service
 from dative_atom.agent.identity import AtomIdentity, Certificate
 from dative_atom.agent.log import redactor
 from dative_atom.agent.paths import DataDir, write_whole
@@ -92,7 +92,7 @@ async def join(directory: DataDir, joining: Joining, clock: AgentClock, tell: To
     """
     wanted_pin = pin.check_pin_form(joining.ca_pin)
     if directory.identity.exists():
-        return _already(directory, joining, wanted_pin)
+        return _already(directory, wanted_pin)
     token = JoinToken.parse(joining.token())
     way = proxy.choose(joining.controller, joining.proxy)
     presented = await asyncio.to_thread(pin.look, joining.controller, way)
@@ -100,13 +100,13 @@ async def join(directory: DataDir, joining: Joining, clock: AgentClock, tell: To
     key_pem, seal_key = _keys(directory)
     request = _request(joining, token, key_pem, seal_key)
     async with dial(joining.controller, ca_pem=ca_pem, way=way) as channel:
-        answer = await _ask(agent_pb2_grpc.EnrollmentServiceStub(channel), request, joining, seal_key, clock, tell)
+        answer = await _ask(enrollment_service(channel), request, joining, seal_key, clock, tell)
     joined = _checked(answer, joining, wanted_pin, token, key_pem, clock)
     _persist(directory, *joined, answer)
     return Joined(joined[0], seal_key.fingerprint, False, f"{joined[1].not_after:%Y-%m-%d %H:%M} UTC")
 
 
-def _already(directory: DataDir, joining: Joining, wanted_pin: str) -> Joined:
+def _already(directory: DataDir, wanted_pin: str) -> Joined:
     found = identities.read_identity(directory)
     if wanted_pin != found.ca_pin:
         raise DativeError(

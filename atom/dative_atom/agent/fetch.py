@@ -14,6 +14,7 @@ from dative.errors.agent import DISK_FULL, FETCH_STALLED
 from dative.rpc import error_from
 from dative.v1 import agent_pb2, agent_pb2_grpc
 
+from dative_atom.agent.connection import given_up
 from dative_atom.agent.waiting import AgentClock, Backoff
 
 STALL_S = 30.0
@@ -86,6 +87,10 @@ class Fetcher:
                 f"{artifact.name}: no byte for {self._stall_s:g} s after {writer.offset} of {artifact.size}",
                 code=FETCH_STALLED,
             ) from silent
+        except asyncio.CancelledError as closed:
+            if given_up():
+                raise
+            raise DativeError(f"{artifact.name}: the channel was closed", code=FETCH_STALLED) from closed
         except grpc.RpcError as failed:
             raise error_from(failed) from failed
         finally:

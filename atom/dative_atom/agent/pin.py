@@ -77,10 +77,8 @@ def look(address: str, proxy: Proxy | None, *, timeout_s: float = 10.0) -> Prese
 def _chain(secured: ssl.SSLSocket) -> tuple[x509.Certificate, ...]:
     """The chain as it was sent. Public from Python 3.13 on; before, the same method is one layer down."""
     public = getattr(secured, "get_unverified_chain", None)
-    if public is not None:
-        encoded = public()
-    else:
-        encoded = [one.public_bytes(_DER) for one in secured._sslobj.get_unverified_chain()]  # type: ignore[attr-defined]
+    layer = secured._sslobj  # type: ignore[attr-defined]
+    encoded = public() if public else [one.public_bytes(_DER) for one in layer.get_unverified_chain()]
     return tuple(x509.load_der_x509_certificate(one) for one in encoded[:CHAIN_MAX])
 
 

@@ -9,11 +9,11 @@ from cryptography import x509
 from dative.errors import DativeError
 from dative.errors.agent import ENROLMENT_INVALID
 from dative.rpc import error_from
-from dative.v1 import agent_pb2, agent_pb2_grpc
+from dative.v1 import agent_pb2
 
 from dative_atom.agent import identity as identities
 from dative_atom.agent import pin
-from dative_atom.agent.connection import Connection
+from dative_atom.agent.connection import CLOSE_GRACE_S, Connection, atom_service
 from dative_atom.agent.identity import AtomIdentity, Certificate
 from dative_atom.agent.log import log
 from dative_atom.agent.paths import DataDir, write_whole
@@ -57,16 +57,19 @@ class Renewal:
         key_pem = await asyncio.to_thread(identities.new_tls_key)
         request = agent_pb2.RenewCertificateRequest(csr_der=identities.signing_request(key_pem))
         try:
-            stub = agent_pb2_grpc.AtomServiceStub(self._connection.channel())
+            stub = atom_service(self._connection.channel())
             answer = await stub.RenewCertificate(request, timeout=CALL_TIMEOUT_S)
         except grpc.RpcError as failed:
             raise error_from(failed) from failed
         certificate = self._checked(key_pem, answer)
         identities.write_certificate(self._directory, certificate)
         write_whole(self._directory.ca, answer.ca_certificate_pem)
-        await self._connection.renewed(certificate, answer.ca_certificate_pem)
+        former = self._connection.renewed(certificate, answer.ca_certificate_pem)
+        # First the link dials anew, then the old channel goes; what is in flight on it has its grace.
         self.renewed.set()
         log.info("certificate.renewed", until=certificate.not_after.isoformat())
+        if former is not None:
+            await former.close(CLOSE_GRACE_S)
 
     def _checked(self, key_pem: bytes, answer: agent_pb2.RenewCertificateResponse) -> Certificate:
         certificate = Certificate.of(key_pem, answer.certificate_chain_pem)

@@ -14,10 +14,11 @@ from dative.errors import DativeError
 from dative.rpc import status_of
 from dative.v1 import telemetry_pb2, types_pb2
 
+from dative_atom.agent.books import Books
 from dative_atom.agent.identity import AtomIdentity
 from dative_atom.agent.log import log, redactor
 from dative_atom.agent.waiting import AgentClock
-from dative_atom.journal.contract import Counts, Execution, ExecutionState, Journal
+from dative_atom.journal.contract import Counts, Execution, ExecutionState
 from dative_atom.telemetry.recorder import Attributes, new_span_id, new_trace_id, parse_traceparent
 
 _STATES = {
@@ -73,14 +74,14 @@ def execution_message(execution: Execution, identity: AtomIdentity) -> types_pb2
 class Reporter:
     """Writes records into the outbox. `written` is set at each, for the relay to look."""
 
-    def __init__(self, journal: Journal, identity: AtomIdentity, clock: AgentClock) -> None:
-        self._journal = journal
+    def __init__(self, books: Books, identity: AtomIdentity, clock: AgentClock) -> None:
+        self._books, self._journal = books, books.journal
         self._identity = identity
         self._clock = clock
         self.written = asyncio.Event()
 
     async def _write(self, kind: str, record: telemetry_pb2.Record) -> None:
-        await asyncio.to_thread(self._journal.report, kind, record.SerializeToString())
+        await self._books.run(self._journal.report, kind, record.SerializeToString())
         self.written.set()
 
     async def execution(self, execution: Execution) -> None:

@@ -29,9 +29,10 @@ class Supervisor:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         name = self._tasks.pop(task)
-        if self._stopping or task.cancelled():
+        if self._stopping:
             return
-        cause = task.exception()
+        # Nobody but `stop` cancels a task of ours: one that was cancelled has ended unexpectedly too.
+        cause = None if task.cancelled() else task.exception()
         log.error("task.failed", task=name, exc_info=cause)
         if self.failure is None:
             if isinstance(cause, DativeError):

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from dative.clock import Clock, SystemClock
 
@@ -32,11 +31,18 @@ async def either(clock: AgentClock, event: asyncio.Event, seconds: float) -> boo
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in waiting:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await ended(*waiting)
     return event.is_set()
+
+
+async def ended(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what a task began and wait for its end, whatever that is.
+
+    Not by suppressing CancelledError around each: a cancel of the caller itself that comes just then would be lost.
+    """
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Backoff:

@@ -1,0 +1,322 @@
+"""`dative-atom`: what an installer types. stdout is data, stderr is talk; heavy imports happen inside the commands.
+
+An error says what, where, why, the next step and its code; exit codes follow `dative.errors.base.EXIT_CODES`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import rich_click as click
+from dative import __version__
+from dative.errors import DativeError
+
+P = ParamSpec("P")
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+def say(text: str) -> None:
+    """Talk goes to stderr."""
+    click.echo(text, err=True)
+
+
+def coded(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn a coded error into words and its exit code."""
+
+    @wraps(command)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except DativeError as error:
+            show(error)
+            sys.exit(error.code.exit_code)
+        except KeyboardInterrupt:
+            say("interrupted")
+            sys.exit(130)
+
+    return inner
+
+
+def show(error: DativeError) -> None:
+    """What – where – why – next – code."""
+    lines = [f"error: {error.message}"]
+    if error.where:
+        lines.append(f"where: {error.where}")
+    lines += [f"why:   {error.code.means}", f"next:  {error.next}", f"code:  {error.code.name}"]
+    say("\n".join(lines))
+
+
+data_dir = click.option("--data-dir", type=click.Path(), help="Where the atom keeps everything it has.")
+config_file = click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of settings.")
+proxy_option = click.option("--proxy", help='http://[user:password@]host:port, or "none"; default: the environment.')
+output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="dative-atom")
+def main() -> None:
+    """The Dative atom: joins a controller, verifies signed bundles and runs their processes on this host.
+
+    It only dials out; nothing listens on this host.
+    """
+
+
+def _directory(given: str | None) -> Path:
+    from dative_atom.agent.config import default_data_dir
+
+    return Path(given or os.environ.get("DATIVE_ATOM_DATA_DIR") or default_data_dir())
+
+
+@main.command()
+@click.option("--controller", default="", help="host:port of the controller's public listener.")
+@click.option("--ca-pin", default="", help="sha256:… of the controller's CA, from the invitation.")
+@proxy_option
+@data_dir
+@output
+@coded
+def doctor(controller: str, ca_pin: str, proxy: str | None, data_dir: str | None, output: str) -> None:
+    """Look at everything between this host and the controller, and say what helps."""
+    from datetime import UTC, datetime
+
+    from dative_atom.agent.doctor import Subject, examine
+    from dative_atom.agent.identity import read_identity
+    from dative_atom.agent.paths import DataDir
+
+    directory = _directory(data_dir)
+    if not controller and DataDir(directory).identity.exists():
+        identity = read_identity(DataDir(directory))
+        controller, ca_pin = identity.controller, ca_pin or identity.ca_pin
+    lines = list(examine(Subject(controller, ca_pin, proxy or "", directory, datetime.now(UTC))))
+    if output == "json":
+        checks = [{"name": one.name, "ok": one.passed, "detail": one.detail, "fix": one.fix} for one in lines]
+        click.echo(json.dumps({"apiVersion": "dative-atom/v1", "checks": checks}, indent=2))
+    else:
+        for one in lines:
+            click.echo(f"{'ok' if one.passed else '✗ '} {one.name}: {one.detail}")
+            if one.fix:
+                click.echo(f"     fix: {one.fix}")
+    if not controller:
+        say("give --controller HOST:PORT to look at the way there as well")
+    sys.exit(0 if all(one.passed for one in lines) else 1)
+
+
+@main.command()
+@click.option("--controller", required=True, help="host:port of the controller's public listener.")
+@click.option("--ca-pin", required=True, help="sha256:… of the controller's CA, from the invitation.")
+@click.option("--token", help="The join token; better --token-file or stdin, which other users can not see.")
+@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="File with the token; - is stdin.")
+@click.option("--name", default="", help="Wanted name; the controller makes one otherwise.")
+@click.option("--label", "labels", multiple=True, help="key=value, may be repeated.")
+@click.option("--wait", "wait_s", type=float, default=900.0, show_default=True, help="Seconds to wait for an approval.")
+@click.option("--print-unit", is_flag=True, help="Print a systemd unit for this atom and do nothing else.")
+@proxy_option
+@data_dir
+@output
+@coded
+def join(
+    controller: str,
+    ca_pin: str,
+    token: str | None,
+    token_file: Path | None,
+    name: str,
+    labels: tuple[str, ...],
+    wait_s: float,
+    print_unit: bool,
+    proxy: str | None,
+    data_dir: str | None,
+    output: str,
+) -> None:
+    """Make this host an atom of a controller. The key is made here and never leaves. Again: "already joined"."""
+    directory = _directory(data_dir)
+    if print_unit:
+        click.echo(unit(directory))
+        return
+    from dative_atom.agent.enrol import Joining
+
+    pairs = tuple((key, value) for key, _, value in (label.partition("=") for label in labels))
+    joining = Joining(controller, ca_pin, lambda: _token(token, token_file), name, proxy or "", pairs, wait_s)
+    joined = asyncio.run(_join(directory, joining))
+    identity = joined.identity
+    if output == "json":
+        found = {
+            "apiVersion": "dative-atom/v1",
+            "already_joined": joined.already,
+            "atom_id": identity.atom_id,
+            "atom": identity.name,
+            "environment": identity.environment,
+            "molecule": identity.molecule_id,
+            "seal_key_fingerprint": joined.fingerprint,
+            "certificate_expires_at": joined.certificate_until,
+        }
+        click.echo(json.dumps(found, indent=2))
+        return
+    verb = "already joined as" if joined.already else "joined as"
+    click.echo(f"{verb} {identity.name} in environment {identity.environment}, molecule {identity.molecule_id}")
+    click.echo(f"key made here, never leaves · certificate until {joined.certificate_until}, renews itself")
+    click.echo(f"seal key {joined.fingerprint}")
+    say(f"next: dative-atom run --data-dir {directory}")
+
+
+async def _join(directory: Path, joining: Any) -> Any:
+    from dative_atom.agent.enrol import join as enrol
+    from dative_atom.agent.lock import AgentLock
+    from dative_atom.agent.paths import DataDir
+    from dative_atom.agent.waiting import SystemAgentClock
+
+    place = DataDir(directory)
+    place.prepare()
+    if place.identity.exists():
+        return await enrol(place, joining, SystemAgentClock(), say)
+    async with AgentLock(place):
+        return await enrol(place, joining, SystemAgentClock(), say)
+
+
+def _token(given: str | None, file: Path | None) -> str:
+    """From the flag, a file, or stdin."""
+    if given:
+        return given
+    if file is not None and str(file) != "-":
+        try:
+            return file.read_text()
+        except OSError as unreadable:
+            raise click.UsageError(f"--token-file {file}: {unreadable.strerror}") from unreadable
+    if sys.stdin.isatty():
+        raise click.UsageError("give the join token on stdin, with --token-file or with --token")
+    return sys.stdin.read(4096)
+
+
+def unit(directory: Path) -> str:
+    """A systemd unit: restarts on failure, drains on stop, no rights it does not need."""
+    return f"""[Unit]
+Description=Dative atom
+After=network-online.target time-sync.target
+Wants=network-online.target
+
+[Service]
+ExecStart={sys.executable} -m dative_atom.agent run --data-dir {directory}
+Restart=on-failure
+RestartSec=2
+KillMode=mixed
+TimeoutStopSec=660
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths={directory}
+PrivateTmp=yes
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target"""
+
+
+@main.command()
+@config_file
+@click.option("--slots", type=int, help="Executions at once.")
+@click.option("--warm", type=int, help="Workers kept ready while idle.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@proxy_option
+@data_dir
+@coded
+def run(
+    config: Path | None,
+    slots: int | None,
+    warm: int | None,
+    log_level: str | None,
+    proxy: str | None,
+    data_dir: str | None,
+) -> None:
+    """Run the atom until SIGTERM, which drains it: running executions finish, then it leaves."""
+    from dative_atom.agent.config import load
+    from dative_atom.agent.log import configure
+
+    flags = {"data_dir": data_dir, "proxy": proxy, "slots": slots, "warm": warm, "log_level": log_level}
+    settings = load(flags, file=config)
+    configure(settings.log_level)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Any) -> None:
+    from dative_atom.agent.agent import Agent
+
+    agent = await Agent.open(settings)
+    agent.stop_on_signals()
+    await agent.run()
+
+
+@main.command()
+@data_dir
+@output
+@coded
+def status(data_dir: str | None, output: str) -> None:
+    """What this atom is, runs and waits for. Exit 1 when a part is not well, 6 when it does not run."""
+    from dative_atom.agent.status import read, text
+
+    found = read(_directory(data_dir))
+    click.echo(json.dumps(found, indent=2) if output == "json" else text(found))
+    if not found["running"]:
+        sys.exit(6)
+    sys.exit(0 if all(part["healthy"] for part in found["components"]) else 1)
+
+
+@main.command()
+@data_dir
+@coded
+def drain(data_dir: str | None) -> None:
+    """Take no new work, also after a restart, until `resume`. What runs goes on."""
+    _tell(data_dir, "drain")
+
+
+@main.command()
+@data_dir
+@coded
+def resume(data_dir: str | None) -> None:
+    """Take work again."""
+    _tell(data_dir, "resume")
+
+
+def _tell(given: str | None, what: str) -> None:
+    from dative_atom.agent.local import ask
+    from dative_atom.agent.paths import DataDir
+
+    found = ask(DataDir(_directory(given)).socket, what)
+    state = "draining" if found["draining"] else "takes work"
+    click.echo(f"{found['atom']} {state}, {found['running_executions']} executions run")
+
+
+@main.command()
+@click.option("--force", is_flag=True, help="Leave although records or executions wait.")
+@click.option("--keep-journal", is_flag=True, help="Keep positions, dead letters and cross-references for a new join.")
+@data_dir
+@coded
+def leave(force: bool, keep_journal: bool, data_dir: str | None) -> None:
+    """Give up this atom's identity: keys, certificate and bundles are removed from this host."""
+    from dative_atom.agent.status import leave as go
+
+    name = asyncio.run(go(_directory(data_dir), force=force, keep_journal=keep_journal))
+    click.echo(f"left: the keys of {name} are gone from this host")
+    say(f"an admin removes it from the fleet: dative atom revoke {name}")
+
+
+@main.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@output
+@coded
+def test(path: Path, output: str) -> None:
+    """Run the test cases of a process file or folder, offline, on the engine that will run it."""
+    command = [sys.executable, "-m", "dative_atom.engine.process_test", str(path), "--output", output]
+    # A process of its own: the engine loads DuckDB and Arrow, the agent never does.
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
+@main.command()
+@output
+def version(output: str) -> None:
+    """This program's version."""
+    click.echo(json.dumps({"version": __version__}) if output == "json" else f"dative-atom {__version__}")

@@ -1,0 +1,274 @@
+"""Commands from the controller, carried out at most once by their id, each answered with a coded result.
+
+What a command may name is what the verified bundle holds; nothing here runs anything else. The record of a command is
+on disk before it is carried out (Invariant 8): one that was interrupted is never blindly repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from dative.errors import DativeError
+from dative.errors.agent import (
+    COMMAND_EXPIRED,
+    COMMAND_INTERRUPTED,
+    COMMAND_UNKNOWN,
+    WORKER_CRASHED,
+)
+from dative.errors.journal import UNKNOWN_DEAD_LETTER
+from dative.errors.rpc import INVALID
+from dative.ids import DeadLetterId, ExecutionId, new_id
+from dative.rpc import status_of
+from dative.secrets import SealKey, open_sealed, seal, seal_info
+from dative.v1 import agent_pb2, types_pb2
+
+from dative_atom.agent.books import Books
+from dative_atom.agent.bundles import Bundles
+from dative_atom.agent.executions import Executions
+from dative_atom.agent.log import log, redactor
+from dative_atom.agent.paths import write_whole
+from dative_atom.agent.runner import Runner
+from dative_atom.agent.waiting import AgentClock
+from dative_atom.agent.worker import WorkerLost
+from dative_atom.journal.contract import DeadLetter
+from dative_atom.worker.protocol import CheckConnection
+
+DEAD_LETTERS_MAX = 1000
+CHECK_WITHIN_S = 60.0
+KEPT_FOR = timedelta(days=2)
+"""Records of commands are let go of after that; every command has expired long before."""
+PAYLOAD_BYTES_MAX = 512 * 1024
+MASKED = "***"
+PAYLOAD_PURPOSE = "dative/dead-letter/v1"
+REPAIR_PURPOSE = "dative/dead-letter-repair/v1"
+_ID = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
+
+Result = agent_pb2.CommandResult
+
+
+class CommandLog:
+    """One small file a command: empty while it is carried out, its result afterwards."""
+
+    def __init__(self, directory: Path, clock: AgentClock) -> None:
+        self._directory = directory
+        self._clock = clock
+
+    def begin(self, command_id: str) -> Result | None:
+        """None: go ahead. Otherwise the answer, because it was begun before."""
+        path = self._directory / command_id
+        try:
+            # Made or found in one step: of two that begin the same command, one goes ahead.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            known = path.read_bytes()
+        else:
+            return None
+        if known:
+            return Result.FromString(known)
+        interrupted = DativeError(f"command {command_id} was begun and not finished", code=COMMAND_INTERRUPTED)
+        return Result(command_id=command_id, status=status_of(interrupted))
+
+    def end(self, result: Result) -> None:
+        write_whole(self._directory / result.command_id, result.SerializeToString())
+
+    def sweep(self) -> None:
+        oldest = (self._clock.now() - KEPT_FOR).timestamp()
+        for path in self._directory.iterdir():
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+
+class Commands:
+    """drain: called with True to drain, False to take work again."""
+
+    def __init__(
+        self,
+        books: Books,
+        bundles: Bundles,
+        executions: Executions,
+        runner: Runner,
+        seal_key: SealKey,
+        clock: AgentClock,
+        log_: CommandLog,
+        drain: Callable[[bool], Awaitable[None]],
+    ) -> None:
+        self._books, self._journal = books, books.journal
+        self._bundles = bundles
+        self._executions = executions
+        self._runner = runner
+        self._seal_key = seal_key
+        self._clock = clock
+        self._log = log_
+        self._drain = drain
+        self._under_way: dict[str, asyncio.Future[Result]] = {}
+
+    async def carry_out(self, command: agent_pb2.Command) -> Result:
+        """The result, whatever happens: a refusal is a result with a status. The same id meanwhile: the same result."""
+        doing = self._under_way.get(command.command_id)
+        if doing is None:
+            doing = asyncio.ensure_future(self._carry_out(command))
+            self._under_way[command.command_id] = doing
+            doing.add_done_callback(lambda _: self._under_way.pop(command.command_id, None))
+        return await doing
+
+    async def _carry_out(self, command: agent_pb2.Command) -> Result:
+        command_id, kind = command.command_id, command.WhichOneof("kind") or ""
+        try:
+            self._check(command)
+            known = await asyncio.to_thread(self._log.begin, command_id)
+            if known is not None:
+                return known
+            result = await self._one(kind, command)
+        except DativeError as refused:
+            result = Result(status=status_of(refused))
+            result.status.message = redactor.redact(refused.message)
+        result.command_id = command_id
+        if _ID.match(command_id):
+            await asyncio.to_thread(self._log.end, result)
+        log.info("command.carried_out", command_id=command_id, kind=kind, code=result.status.code)
+        return result
+
+    def _check(self, command: agent_pb2.Command) -> None:
+        if not _ID.match(command.command_id):
+            raise DativeError("the command's id is malformed", code=INVALID)
+        expires_at: datetime = command.expires_at.ToDatetime(self._clock.now().tzinfo)
+        if expires_at <= self._clock.now():
+            raise DativeError(f"the command was for {expires_at:%H:%M:%S} UTC at the latest", code=COMMAND_EXPIRED)
+
+    async def _one(self, kind: str, command: agent_pb2.Command) -> Result:
+        handlers: dict[str, Callable[[agent_pb2.Command], Awaitable[Result]]] = {
+            "run_process": self._run_process,
+            "cancel_execution": self._cancel,
+            "retry_dead_letters": self._retry,
+            "show_dead_letter": self._show,
+            "repair_dead_letter": self._repair,
+            "drain": self._drain_or_resume,
+            "test_connection": self._test,
+        }
+        handler = handlers.get(kind)
+        if handler is None:
+            raise DativeError("the command is of a kind that this version does not know", code=COMMAND_UNKNOWN)
+        return await handler(command)
+
+    async def _run_process(self, command: agent_pb2.Command) -> Result:
+        wanted = command.run_process
+        execution_id = await self._executions.run_now(
+            wanted.process,
+            command_id=command.command_id,
+            traceparent=command.traceparent,
+            keep_trace=True,  # somebody asked for this run, and will look at it
+            parameters=wanted.parameters,
+        )
+        return Result(run_process=agent_pb2.RunProcessResult(execution_id=execution_id))
+
+    async def _cancel(self, command: agent_pb2.Command) -> Result:
+        await self._executions.cancel(ExecutionId(command.cancel_execution.execution_id))
+        return Result()
+
+    async def _retry(self, command: agent_pb2.Command) -> Result:
+        ids = [DeadLetterId(one) for one in dict.fromkeys(command.retry_dead_letters.dead_letter_ids)]
+        if not 0 < len(ids) <= DEAD_LETTERS_MAX:
+            raise DativeError(f"{len(ids)} dead letters; 1 to {DEAD_LETTERS_MAX} can be retried at once", code=INVALID)
+        by_process: dict[str, list[DeadLetterId]] = {}
+        for one in ids:
+            letter = await self._letter(one)
+            by_process.setdefault(letter.process, []).append(one)
+        planned = []
+        for process, letters in by_process.items():
+            execution_id = ExecutionId(new_id(self._clock.now()))
+            await self._executions.retry(
+                process,
+                letters,
+                execution_id=execution_id,
+                command_id=command.command_id,
+                traceparent=command.traceparent,
+            )
+            planned.append(execution_id)
+        return Result(retry_dead_letters=agent_pb2.RetryDeadLettersResult(execution_ids=planned))
+
+    async def _letter(self, dead_letter_id: str) -> DeadLetter:
+        found = await self._books.run(self._journal.dead_letter, DeadLetterId(dead_letter_id))
+        if found is None:
+            raise DativeError(f"no dead letter {dead_letter_id} is on this atom", code=UNKNOWN_DEAD_LETTER)
+        return found
+
+    async def _show(self, command: agent_pb2.Command) -> Result:
+        wanted = command.show_dead_letter
+        letter = await self._letter(wanted.dead_letter_id)
+        shown = {
+            name: MASKED if name in letter.parked.classified else value for name, value in letter.parked.payload.items()
+        }
+        payload = json.dumps(shown, ensure_ascii=False, default=str).encode()
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise DativeError(f"the document has {len(payload)} bytes, {PAYLOAD_BYTES_MAX} can be shown", code=INVALID)
+        sealed = seal(payload, wanted.reader_public_key, seal_info(PAYLOAD_PURPOSE, letter.dead_letter_id))
+        return Result(
+            show_dead_letter=agent_pb2.ShowDeadLetterResult(
+                dead_letter=dead_letter_message(letter, self._bundles), sealed_payload=sealed
+            )
+        )
+
+    async def _repair(self, command: agent_pb2.Command) -> Result:
+        wanted = command.repair_dead_letter
+        info = seal_info(REPAIR_PURPOSE, wanted.dead_letter_id)
+        fields = _fields(open_sealed(wanted.sealed_fields, self._seal_key, info))
+        await self._books.run(self._journal.repair, DeadLetterId(wanted.dead_letter_id), fields)
+        return Result()
+
+    async def _drain_or_resume(self, command: agent_pb2.Command) -> Result:
+        await self._drain(not command.drain.resume)
+        return Result()
+
+    async def _test(self, command: agent_pb2.Command) -> Result:
+        binding = await asyncio.to_thread(self._bundles.binding, command.test_connection.connection)
+        request = CheckConnection(command.command_id, binding)
+        try:
+            checked = await self._runner.check(request, CHECK_WITHIN_S)
+        except (WorkerLost, TimeoutError) as lost:
+            raise DativeError(f"the test of {binding.name} did not end: {lost}", code=WORKER_CRASHED) from lost
+        checks = [
+            agent_pb2.Check(name=name, passed=passed, detail=redactor.redact(detail))
+            for name, passed, detail in checked.checks
+        ]
+        return Result(test_connection=agent_pb2.TestConnectionResult(checks=checks))
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(data)
+    except ValueError as broken:
+        raise DativeError("the repaired fields are no JSON", code=INVALID) from broken
+    if not isinstance(fields, dict) or not fields:
+        raise DativeError("the repaired fields are no JSON object of field and value", code=INVALID)
+    return fields
+
+
+def dead_letter_message(letter: DeadLetter, bundles: Bundles) -> types_pb2.DeadLetter:
+    parked, identity = letter.parked, bundles.identity
+    message = types_pb2.DeadLetter(
+        dead_letter_id=letter.dead_letter_id,
+        environment_id=identity.environment_id,
+        atom_id=identity.atom_id,
+        execution_id=letter.execution_id,
+        process=letter.process,
+        queue=parked.queue,
+        step=parked.step,
+        document=parked.document,
+        code=parked.code,
+        reason=parked.reason,
+        field=parked.field,
+        keys=dict(parked.keys),
+        attempts=letter.attempts,
+        state=letter.state,
+        trace_id=letter.trace_id,
+    )
+    message.created_at.FromDatetime(letter.created_at)
+    message.expires_at.FromDatetime(letter.expires_at)
+    return message

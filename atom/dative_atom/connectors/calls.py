@@ -42,3 +42,23 @@ def call(log: CallLog, name: str, attributes: Mapping[str, Attribute]) -> Iterat
             attributes=made.attributes,
             error=made.error,
         )
+
+
+class Unlogged:
+    """The log of calls that belong to no execution, as those of a connection test."""
+
+    def traceparent(self) -> str:
+        """No trace."""
+        return ""
+
+    def called(
+        self,
+        name: str,
+        *,
+        traceparent: str,
+        start_ns: int,
+        end_ns: int,
+        attributes: Mapping[str, Attribute],
+        error: str = "",
+    ) -> None:
+        """Nobody asks for it."""

@@ -35,7 +35,7 @@ from dative_atom.connectors.base import (
 )
 from dative_atom.connectors.registry import connector_class, connector_spec
 from dative_atom.connectors.retry import stop_if
-from dative_atom.connectors.spec import parsed
+from dative_atom.connectors.spec import ConnectorSpec, parsed
 
 SECRET_LENGTH_MIN = 6
 """Shorter secrets are not taken out of messages: they would tear holes into ordinary words."""
@@ -54,7 +54,7 @@ def open_connection(config: ConnectionConfig) -> Connector:
         )
     guard = Guard(config)
     with guard.errors("open"):
-        return GuardedConnector(connector_class(config.connector)(config), guard)
+        return GuardedConnector(connector_class(config.connector)(config), guard, spec)
 
 
 class Guard:
@@ -99,16 +99,26 @@ class Guard:
 class GuardedConnector:
     """A `Connector` whose every call is guarded. Made by `open_connection` only."""
 
-    def __init__(self, inner: Connector, guard: Guard) -> None:
-        self._inner, self._guard = inner, guard
+    def __init__(self, inner: Connector, guard: Guard, spec: ConnectorSpec) -> None:
+        self._inner, self._guard, self._spec = inner, guard, spec
 
     def reader(self, operation: Operation, context: RunContext) -> Reader:
+        self._check(operation, "source")
         with self._guard.errors("opening the reader"):
             return GuardedReader(self._inner.reader(operation, context), self._guard, context)
 
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:
+        self._check(operation, "target")
         with self._guard.errors("opening the writer"):
             return GuardedWriter(self._inner.writer(operation, context, documents), self._guard, documents)
+
+    def _check(self, operation: Operation, kind: str) -> None:
+        known = [name for name, spec in self._spec.operations.items() if spec.kind == kind]
+        if operation.operation not in known:
+            raise ConfigError(
+                f"{operation.connector}.{operation.operation} is no {kind}; there are {', '.join(known) or 'none'}",
+                where=f"step {operation.step}",
+            )
 
     def check(self, clock: Clock) -> Iterator[Checked]:
         """Stops at the first step that fails, and an error is a failed step, never an exception."""

@@ -160,3 +160,9 @@ REFUSED = Code(
     "Salesforce refused the call with an error code that this version does not know.",
     "Look up the error code of the message in the Salesforce REST API Developer Guide.",
 )
+LOCATOR_EXPIRED = Code(
+    "salesforce.locator_expired",
+    "ABORTED",
+    "Salesforce forgot the place in the middle of an ordered read, and an order of one's own has none to go on from.",
+    "Leave out `order`, or read less at once.",
+)

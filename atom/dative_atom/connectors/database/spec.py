@@ -49,6 +49,11 @@ class QueryOptions(Settings):
     columns: tuple[str, ...] = describe("Columns of the table; empty reads all.", default=())
     where: str = describe("SQL condition on the table; binds as in `sql`.", default="")
     incremental: Incremental | None = describe("Read what changed only; without it everything is read.", default=None)
+    key: tuple[str, ...] = describe(
+        "Of a full read: columns that tell rows apart. The read is ordered by them and goes on exactly where it stopped; "
+        "without a key it streams faster, and starts over when the atom is killed in the middle.",
+        default=(),
+    )
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -56,6 +61,8 @@ class QueryOptions(Settings):
             raise ValueError("give either sql or table")
         if self.sql and (self.columns or self.where):
             raise ValueError("columns and where go with table; write them into sql")
+        if self.key and self.incremental:
+            raise ValueError("key belongs to a full read; an incremental one has incremental.key")
         return self
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 from dative.clock import Clock
-from dative.errors.base import DativeError, StopRun
+from dative.errors.base import StopRun
 from dative.errors.connector import BAD_ANSWER, TLS_FAILED, Timeout, Unavailable
 from dative.errors.salesforce import SESSION_REJECTED
 from requests.adapters import HTTPAdapter
@@ -37,13 +37,14 @@ WHOLE_ANSWER_FACTOR = 10
 """An answer that keeps dripping is given up after this many times the timeout."""
 BODY_BYTES_MAX = 256 * 1024 * 1024
 _CHUNK_BYTES = 65_536
+_VERSION_ROOT = re.compile(r"^/services/data/v\d+\.\d/")
 _LOCATOR = re.compile(r"/(query|queryAll)/[\w-]+")
 
 
 class OrgSession(requests.Session):
     """A session on which every call has a deadline, a span, one login after a 401, and the budget's eye on it.
 
-    GETs are tried again as `backoff` says; nothing else is. Raises coded errors only; returns 2xx, whole, only.
+    Raises coded errors only; returns 2xx, whole, only.
     """
 
     def __init__(
@@ -53,11 +54,10 @@ class OrgSession(requests.Session):
         clock: Clock,
         calls: CallLog,
         cancelled: threading.Event,
-        backoff: Backoff,
     ) -> None:
         super().__init__()
         self._settings, self._source, self._clock, self._calls = settings, source, clock, calls
-        self._cancelled, self._backoff = cancelled, backoff
+        self._cancelled = cancelled
         self.budget = CallBudget(settings.calls_reserve)
         self.server_time = datetime.fromtimestamp(0, UTC)  # of the last answer, by its Date header
         # netrc and proxy variables of the machine must not redirect a login without being asked to.
@@ -72,18 +72,12 @@ class OrgSession(requests.Session):
         return self._source.token(self, self._clock, self._calls, instead_of=instead_of)
 
     def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # type: ignore[override]
-        """As requests.Session.request, for the instance of the current token."""
-
-        def once() -> requests.Response:
-            token = self.token()
-            try:
-                return self._attempt(method, url, token, kwargs)
-            except SessionExpired:
-                return self._after_login(method, url, token, kwargs)
-
-        if method.upper() != "GET":
-            return once()
-        return call_again(once, self._cancelled, self._backoff)
+        """As requests.Session.request, for the instance of the current token. `method` and `url` as simple-salesforce says."""
+        token = self.token()
+        try:
+            return self._attempt(method, url, token, kwargs)
+        except SessionExpired:
+            return self._after_login(method, url, token, kwargs)
 
     def _after_login(self, method: str, url: str, rejected: Token, kwargs: Mapping[str, Any]) -> requests.Response:
         """One more try with a new token. A second 401 means that logging in does not help: no loop."""
@@ -164,7 +158,7 @@ class OrgSession(requests.Session):
         return b"".join(chunks)
 
 
-class _Rest(Salesforce):  # type: ignore[misc]
+class _Rest(Salesforce):
     """simple-salesforce with its JSON read by msgspec (5 times faster than its OrderedDict) and numbers kept exact."""
 
     def __init__(self, session: OrgSession, token: Token, version: str) -> None:
@@ -181,35 +175,41 @@ class _Rest(Salesforce):  # type: ignore[misc]
 
 
 class OrgClient:
-    """The calls that the connector makes. `server_time`: the org's clock at the last answer."""
+    """The calls that the connector makes. GETs are safe to repeat and are, as `backoff` says; there are no others."""
 
-    def __init__(self, session: OrgSession, settings: SalesforceSettings) -> None:
+    def __init__(
+        self, session: OrgSession, settings: SalesforceSettings, cancelled: threading.Event, backoff: Backoff
+    ) -> None:
         self.session, self._version = session, settings.api_version
+        self._cancelled, self._backoff = cancelled, backoff
         self._rest: _Rest | None = None
+
+    @property
+    def server_time(self) -> datetime:
+        """The org's clock at the last answer."""
+        return self.session.server_time
 
     def get(self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Any:
         """GET below /services/data/vNN.0/ through simple-salesforce; the decoded JSON object."""
-        if self._rest is None:
-            self._rest = _Rest(self.session, self.session.token(), self._version)
-        return self._json(path, params, headers)
 
-    def _json(self, path: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None) -> Any:
-        def whole() -> Any:
-            assert self._rest is not None  # noqa: S101 - set by get
-            found = self._rest.restful(path, params=dict(params or {}), headers=dict(headers or {}))
+        def once() -> Any:
+            found = self._on_instance().restful(path, params=dict(params or {}), headers=dict(headers or {}))
             if not isinstance(found, dict):
                 raise Unavailable(f"GET {path.split('?')[0]} did not answer with an object", code=BAD_ANSWER)
             return found
 
-        return self.session.again(whole)
+        return call_again(once, self._cancelled, self._backoff)
 
     def next_page(self, next_records_url: str, headers: Mapping[str, str]) -> Any:
-        """The page behind a `nextRecordsUrl`."""
-        path = re.sub(r"^/services/data/v\d+\.\d/", "", next_records_url)
-        return self.get(path, headers=headers)
+        """The page behind a `nextRecordsUrl`. Raises LocatorExpired when it is gone."""
+        return self.get(_VERSION_ROOT.sub("", next_records_url), headers=headers)
+
+    def _on_instance(self) -> _Rest:
+        """For the instance of the current token: an org may move between two logins."""
+        token = self.session.token()
+        if self._rest is None or not self._rest.base_url.startswith(token.instance_url + "/"):
+            self._rest = _Rest(self.session, token, self._version)
+        return self._rest
 
     def close(self) -> None:
         self.session.close()
-
-
-__all__ = ["DativeError", "OrgClient", "OrgSession"]

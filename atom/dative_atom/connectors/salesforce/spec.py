@@ -52,7 +52,7 @@ class Incremental(Settings):
         "visible; what was delivered already is not delivered again.",
         default="5m",
     )
-    lag: Duration = describe("How far each window stays behind the server's clock.", default="2s")
+    lag: Duration = describe("How far each window stays behind the server's clock.", default="0s")
     deletes: Literal["ignore", "include"] = describe(
         "include: deleted records still in the recycle bin come too, with IsDeleted true.", default="ignore"
     )

@@ -1,0 +1,64 @@
+"""The database connector: what `registry.py` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pyarrow as pa
+from dative.clock import Clock
+from dative.errors.base import DativeError
+
+from dative_atom.connectors.base import CallLog, Checked, ConnectionConfig, Operation, Reader, RunContext, Writer
+from dative_atom.connectors.calls import Unlogged
+from dative_atom.connectors.database.postgres import PostgresSession, libpq_uri
+from dative_atom.connectors.database.read import DatabaseReader
+from dative_atom.connectors.database.session import Session, quoted
+from dative_atom.connectors.database.spec import DatabaseSettings, InsertOptions, QueryOptions, UpsertOptions
+from dative_atom.connectors.database.sqlite import SqliteSession
+from dative_atom.connectors.database.write import DatabaseWriter
+from dative_atom.connectors.spec import parsed
+
+MARKS = "dative_position"
+_TARGETS: Mapping[str, type[InsertOptions]] = {"insert": InsertOptions, "upsert": UpsertOptions}
+
+
+class DatabaseConnector:
+    """One database and role. Every reader and writer has a session of its own."""
+
+    def __init__(self, connection: ConnectionConfig) -> None:
+        self._settings = parsed(DatabaseSettings, connection.settings, f"connection {connection.name}")
+        self._password = connection.secrets.get("password", "")
+        self._is_sqlite = self._settings.url.startswith("sqlite:")
+        if not self._is_sqlite:
+            libpq_uri(self._settings, self._password)
+
+    def reader(self, operation: Operation, context: RunContext) -> Reader:
+        options = parsed(QueryOptions, operation.options, f"step {operation.step}")
+        return DatabaseReader(self._connect(context.calls), options, context)
+
+    def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:
+        options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")
+        schema = self._settings.mark_schema
+        marks = f"{quoted(schema)}.{MARKS}" if schema else MARKS
+        return DatabaseWriter(self._connect(context.calls), options, documents, marks, context.clock)
+
+    def check(self, clock: Clock) -> Iterator[Checked]:  # noqa: ARG002 - no deadline but the connection's own
+        """Connects, logs in and asks for the version."""
+        try:
+            session = self._connect(Unlogged())()
+        except DativeError as error:
+            yield Checked("login", False, f"{error} {error.next}")
+            return
+        yield Checked("login", True, "connected")
+        try:
+            yield Checked("read", True, session.version())
+        finally:
+            session.close()
+
+    def close(self) -> None:
+        """Sessions belong to readers and writers."""
+
+    def _connect(self, calls: CallLog) -> Callable[[], Session]:
+        if self._is_sqlite:
+            return lambda: SqliteSession(self._settings, calls)
+        return lambda: PostgresSession(self._settings, self._password, calls)

@@ -1,0 +1,139 @@
+"""What reader and writer need of a database, and how names and values are written into SQL.
+
+One session is one connection. `postgres.py` and `sqlite.py` are the two there are; everything above them is the same SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+from dative.errors.base import StopRun
+from dative.errors.connector import BIND_MISSING
+
+CONTROL = frozenset({"BEGIN", "SAVEPOINT", "ROLLBACK", "SET", "LOCK", "FETCH"})
+"""Statements that get no span of their own: they would bury the ones that move rows."""
+STAGE = "dative_stage"
+ROW = "_row"
+"""The stage's column that says which document a row came from."""
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """A column of a target table. cast: the type to cast staged text to, empty where the database converts by itself.
+
+    scale: decimal places that it keeps, None when it keeps all or is no number; whole: integers only.
+    """
+
+    name: str
+    cast: str = ""
+    scale: int | None = None
+    digits: int | None = None
+
+
+@dataclass(frozen=True)
+class Described:
+    """A query's columns, and the text that selects them in forms that travel exactly."""
+
+    schema: pa.Schema
+    selection: str
+
+
+class Session(Protocol):
+    """One connection to a database. Not for several threads at once. Errors are coded (see `errors.py`).
+
+    returns_in_order: RETURNING gives rows in the order in which they were inserted.
+    """
+
+    returns_in_order: bool
+
+    def describe(self, query: str) -> Described:
+        """The columns that a SELECT has."""
+        ...
+
+    def stream(self, query: str, schema: pa.Schema, rows_max: int) -> Iterator[pa.RecordBatch]:
+        """Its rows as batches of `schema`, 1..rows_max rows each, in flat memory. Ends its transaction when closed."""
+        ...
+
+    def rows(self, query: str, what: str) -> list[tuple[Any, ...]]:
+        """All rows of a small query."""
+        ...
+
+    def run(self, statement: str, what: str, *, blames_rows: bool = False) -> int:
+        """Run one statement; how many rows it touched. blames_rows: RowRefused when a row is to blame."""
+        ...
+
+    def fetch(self, statement: str, what: str, schema: pa.Schema) -> pa.RecordBatch:
+        """Run a statement that returns rows (RETURNING too), whole, as one batch of `schema`; RowRefused as `run`."""
+        ...
+
+    def begin(self, stream: str) -> None:
+        """Begin a transaction that writes. Nobody else writes to this stream until it ends."""
+        ...
+
+    def commit(self) -> None:
+        """UnknownOutcome when the answer was lost; RetryLater when the database says that nothing was applied."""
+        ...
+
+    def rollback(self) -> None:
+        """Never raises. A connection that does not answer is given up."""
+        ...
+
+    def target(self, table: str) -> list[TargetColumn]:
+        """The table's columns. StopRun naming the nearest table when there is none."""
+        ...
+
+    def unique_keys(self, table: str) -> list[tuple[str, ...]]:
+        """Column sets of unique constraints and indexes, the primary key first."""
+        ...
+
+    def make_stage(self, schema: pa.Schema) -> None:
+        """A temporary table STAGE with ROW and these columns, emptied at the end of each transaction."""
+        ...
+
+    def index_stage(self) -> None:
+        """Called when the stage is about to be halved many times: finding rows by ROW must not read it whole."""
+        ...
+
+    def load_stage(self, rows: pa.RecordBatch) -> None:
+        """Fill the stage; columns as `make_stage` was told. RowRefused when a value can not be stored at all."""
+        ...
+
+    def make_marks(self, table: str) -> None:
+        """The mark table, if it is not there. StopRun database.mark_table when the role may not make it."""
+        ...
+
+    def committed_mark(self, table: str, stream: str) -> tuple[Any, ...] | None:
+        """(execution, batch, fencing token), once no other transaction of the stream is open."""
+        ...
+
+    def version(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+def quoted(name: str) -> str:
+    """One identifier. Both databases quote it the same way."""
+    if not name or "\0" in name:
+        raise StopRun("a name of a table or column is empty or holds a NUL", code=BIND_MISSING)
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_table(name: str) -> str:
+    """A table, with its schema where it has one: sales.customer. A dot always parts schema and table."""
+    return ".".join(quoted(part) for part in name.split("."))
+
+
+def quoted_list(names: Sequence[str], prefix: str = "") -> str:
+    return ", ".join(f"{prefix}{quoted(name)}" for name in names)
+
+
+def literal(value: datetime | str) -> str:
+    """A value as an untyped literal, which takes the type of what it is compared with. Strings are standard conforming."""
+    text = value.isoformat() if isinstance(value, datetime) else value
+    if "\0" in text:
+        raise StopRun("a bind's value holds a NUL character, which no database stores", code=BIND_MISSING)
+    return "'" + text.replace("'", "''") + "'"

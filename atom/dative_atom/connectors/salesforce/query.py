@@ -1,0 +1,219 @@
+"""Reads one object: everything, or window by window what changed.
+
+A window is [last upper bound − overlap, the server's Date − lag): bounded by the server's clock on both sides, so that no
+clock of ours decides what is read. Rows come ordered by (time, Id); a resume in the middle of a window goes on behind a
+row, and so does a read whose locator expired. What the overlap shows again is known by the ledger and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from dative.errors.base import StopRun
+from dative.errors.connector import BAD_ANSWER, Unavailable
+from dative.errors.salesforce import FIELD_NOT_FILTERABLE, LOCATOR_EXPIRED
+
+from dative_atom.connectors.base import Position, Read, RunContext
+from dative_atom.connectors.salesforce import position as positions
+from dative_atom.connectors.salesforce.client import OrgClient
+from dative_atom.connectors.salesforce.describe import Describer
+from dative_atom.connectors.salesforce.errors import LocatorExpired, QueryTimeout
+from dative_atom.connectors.salesforce.rows import Records, columns_of, timestamps, values_of
+from dative_atom.connectors.salesforce.soql import Keyset, Query, Window, bound_where, datetime_literal
+from dative_atom.connectors.salesforce.spec import QueryOptions
+
+WINDOW_MIN = timedelta(seconds=1)
+
+
+class QueryReader:
+    """See the module. A `Reader`."""
+
+    def __init__(self, client: OrgClient, options: QueryOptions, context: RunContext) -> None:
+        self._client, self._options, self._context = client, options, context
+        incremental = options.incremental
+        self._cursor = incremental.field if incremental else None
+        self._deleted = options.all_rows or (incremental is not None and incremental.deletes == "include")
+        describer = Describer(client)
+        self._columns = describer.columns(options.object, self._names())
+        self._hidden = describer.columns(options.object, ["Id", *([self._cursor] if self._cursor else [])])
+        self._check_cursor()
+        self._profile = pa.schema([column.field for column in self._columns], metadata=self._warnings())
+        where = bound_where(options.where, context.binds, lambda name: describer.column(options.object, name).kind)
+        paths = dict.fromkeys(".".join(column.path) for column in [*self._columns, *self._hidden])
+        self._query = Query(options.object, tuple(paths), where, self._cursor, options.order)
+
+    @property
+    def profile(self) -> pa.Schema:
+        return self._profile
+
+    def _names(self) -> list[str]:
+        """The process' fields; with deletes, IsDeleted too, or nobody could tell them apart."""
+        names = list(self._options.fields)
+        wants_deletes = self._options.incremental is not None and self._options.incremental.deletes == "include"
+        if wants_deletes and "isdeleted" not in (name.lower() for name in names):
+            names.append("IsDeleted")
+        return names
+
+    def _check_cursor(self) -> None:
+        if self._cursor and not self._hidden[-1].filterable:
+            raise StopRun(f"{self._options.object}.{self._cursor} can not be filtered", code=FIELD_NOT_FILTERABLE)
+
+    def _warnings(self) -> dict[str, str] | None:
+        """Formula fields change without moving SystemModstamp: an incremental read does not see it."""
+        formulas = [column.name for column in self._columns if column.calculated or len(column.path) > 1]
+        return {"dative.stale_fields": ",".join(formulas)} if formulas and self._cursor else None
+
+    def read(self, after: Position | None, rows_max: int) -> Iterator[Read]:
+        """Incremental: the rest of an unfinished window, then one more up to now. Full: the rest, or everything."""
+        object_name, execution = self._options.object, self._context.execution_id
+        stands = positions.standing(after, object_name, execution, incremental=self._cursor is not None)
+        if self._cursor is None:
+            yield from self._read_full(stands, rows_max)
+            return
+        now = self._client.server_time
+        if stands.window is not None:
+            yield from self._read_window(stands.window, stands.after, rows_max, stands.upper)
+        incremental = self._options.incremental
+        assert incremental is not None  # noqa: S101 - there is a cursor
+        upper = now.replace(microsecond=0) - timedelta(seconds=incremental.lag)
+        lower = stands.upper - timedelta(seconds=incremental.overlap) if stands.upper else None
+        if lower is None or lower < upper:
+            # An org whose clock went back must not move the cursor back with it.
+            upper = max(upper, stands.upper) if stands.upper else upper
+            yield from self._read_window(Window(lower, upper), None, rows_max, stands.upper)
+
+    def acknowledge(self, position: Position) -> None:
+        """Salesforce wants to know nothing."""
+
+    def close(self) -> None:
+        self._client.close()
+
+    # --- windows ------------------------------------------------------------------------------------------------------
+
+    def _read_window(
+        self, window: Window, after: Keyset | None, rows_max: int, known_before: datetime | None
+    ) -> Iterator[Read]:
+        """All of the window; its last read is empty and carries the finished position. One too wide is read in halves.
+
+        known_before: only rows older than this can have been delivered before; None: no row can.
+        """
+        pages = self._pages(window, after)
+        try:
+            page = next(pages, None)
+        except QueryTimeout:
+            yield from self._read_halves(window, after, rows_max, known_before)
+            return
+        while page is not None:
+            yield from self._fresh_reads(page, window, rows_max, known_before)
+            page = next(pages, None)
+        self._context.ledger.forget_before(datetime_literal(self._remembered_from(window)))
+        yield Read(self._rows([]), positions.finished(self._options.object, window.upper))
+
+    def _read_halves(
+        self, window: Window, after: Keyset | None, rows_max: int, known_before: datetime | None
+    ) -> Iterator[Read]:
+        lower = after.at if after is not None and after.at is not None else window.lower
+        if lower is None or window.upper - lower < 2 * WINDOW_MIN:
+            raise QueryTimeout(f"the query on {self._options.object} takes too long, and its window can not be halved")
+        middle = (lower + (window.upper - lower) / 2).replace(microsecond=0)
+        yield from self._read_window(Window(window.lower, middle), after, rows_max, known_before)
+        yield from self._read_window(Window(middle, window.upper), None, rows_max, known_before)
+
+    def _fresh_reads(
+        self, page: Records, window: Window, rows_max: int, known_before: datetime | None
+    ) -> Iterator[Read]:
+        """The page without what was delivered before, in reads of at most rows_max rows."""
+        ids = pa.array(values_of(page, ("Id",)), pa.string())
+        times = pa.array(values_of(page, self._hidden[-1].path), pa.string())
+        versions = pc.replace_substring(times, "+0000", "Z")
+        fresh = self._fresh(ids, versions, known_before)
+        for start in range(0, len(page), rows_max):
+            chosen = [row for row in range(start, min(start + rows_max, len(page))) if fresh is None or fresh[row]]
+            if not chosen:
+                continue
+            self._remember(ids.take(pa.array(chosen)), versions.take(pa.array(chosen)), window)
+            last = min(start + rows_max, len(page)) - 1
+            after = Keyset(timestamps(times[last : last + 1])[0].as_py(), ids[last].as_py())
+            rows = page if len(chosen) == len(page) else [page[row] for row in chosen]
+            yield Read(self._rows(rows), positions.within(self._options.object, window, after))
+
+    def _fresh(self, ids: pa.Array, versions: pa.Array, known_before: datetime | None) -> list[bool] | None:
+        """Which rows were not delivered yet; None means all, without asking the ledger."""
+        if known_before is None or versions[0].as_py() >= datetime_literal(known_before):
+            return None
+        delivered = pc.equal(self._context.ledger.known(ids), versions)
+        return [not value for value in pc.fill_null(delivered, False).to_pylist()]
+
+    def _remember(self, ids: pa.Array, versions: pa.Array, window: Window) -> None:
+        """What the next window's overlap will show again."""
+        shown_again = pc.greater_equal(versions, datetime_literal(self._remembered_from(window)))
+        if pc.any(shown_again).as_py():
+            self._context.ledger.add(ids.filter(shown_again), versions.filter(shown_again))
+
+    def _remembered_from(self, window: Window) -> datetime:
+        assert self._options.incremental is not None  # noqa: S101 - there is a window
+        return window.upper - timedelta(seconds=self._options.incremental.overlap)
+
+    # --- everything ---------------------------------------------------------------------------------------------------
+
+    def _read_full(self, stands: positions.Standing, rows_max: int) -> Iterator[Read]:
+        if stands.done:
+            return
+        object_name, execution = self._options.object, self._context.execution_id
+        last: str | None = None
+        for page in self._pages(None, None if self._options.order else stands.after):
+            for start in range(0, len(page), rows_max):
+                rows = page[start : start + rows_max]
+                last = None if self._options.order else rows[-1]["Id"]
+                yield Read(self._rows(rows), positions.full(object_name, execution, last, done=False))
+        yield Read(self._rows([]), positions.full(object_name, execution, last, done=True))
+
+    # --- pages --------------------------------------------------------------------------------------------------------
+
+    def _pages(self, window: Window | None, after: Keyset | None) -> Iterator[Records]:
+        """The pages that hold rows, from behind a row; an expired locator is replaced by a query from the last row."""
+        headers = {"Sforce-Query-Options": f"batchSize={self._options.page_rows}"}
+        page = self._first_page(window, after, headers)
+        while True:
+            records = _records(page)
+            if records:
+                yield records
+                after = self._behind(records[-1])
+            if page.get("done", False):
+                return
+            try:
+                page = self._client.next_page(str(page["nextRecordsUrl"]), headers)
+            except LocatorExpired as error:
+                if self._options.order:
+                    raise StopRun(
+                        f"the locator of an ordered read of {self._options.object} expired", code=LOCATOR_EXPIRED
+                    ) from error
+                page = self._first_page(window, after, headers)
+
+    def _first_page(self, window: Window | None, after: Keyset | None, headers: dict[str, str]) -> Any:
+        resource = "queryAll" if self._deleted else "query"
+        return self._client.get(resource, {"q": self._query.text(window, after)}, headers)
+
+    def _behind(self, record: dict[str, Any]) -> Keyset:
+        if self._cursor is None:
+            return Keyset(None, record["Id"])
+        stamp = _at(record, self._hidden[-1].path)
+        return Keyset(timestamps(pa.array([stamp], pa.string()))[0].as_py(), record["Id"])
+
+    def _rows(self, records: Records) -> pa.RecordBatch:
+        return columns_of(records, self._columns, self._profile)
+
+
+def _at(record: dict[str, Any], path: tuple[str, ...]) -> Any:
+    return values_of([record], path)[0]
+
+
+def _records(page: Any) -> Records:
+    records = page.get("records")
+    if not isinstance(records, list) or ("nextRecordsUrl" not in page and not page.get("done")):
+        raise Unavailable("a page of a query has no records, or no end", code=BAD_ANSWER)
+    return records

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint type format stubs clean
+.PHONY: help setup demo test lint type format stubs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 setup: $(BIN)/.ready ## install everything the rest needs into .venv
+
+demo: setup ## the main job, end to end (KEEP=1 leaves it running)
+	cd deploy && ../$(BIN)/python -m demo
 
 test: setup ## every test
 	$(BIN)/pytest $(TESTS)
@@ -43,4 +46,4 @@ stubs: setup ## generate dative/v1 from its .proto files
 	$(BIN)/python proto/stubs.py
 
 clean: ## remove the environment and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .demo $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

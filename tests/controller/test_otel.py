@@ -24,7 +24,7 @@ Sink = Callable[[asyncio.Queue[otlp.ExportTraceServiceRequest]], Any]
 @asynccontextmanager
 async def grpc_sink(queue: asyncio.Queue[otlp.ExportTraceServiceRequest]) -> AsyncIterator[str]:
     class Servicer(trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore[misc]
-        async def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
+        async def Export(self, request: Any, context: Any) -> Any:
             assert dict(context.invocation_metadata())["x-tenant"] == "t1"
             await queue.put(request)
             return otlp.ExportTraceServiceResponse()

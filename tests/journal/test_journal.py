@@ -385,3 +385,13 @@ def test_counts_are_those_of_settled_batches_in_any_order_of_steps(
     resumed = journal.resume(execution.execution_id)
     assert (resumed.batch, resumed.counts.read, resumed.document) == (batch, 10 * batch, 10 * batch)
     journal.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 20_000, 400_000])
+def test_tracked_documents_of_any_size_are_a_record_that_reads_back(
+    journal: SqliteJournal, execution: Execution, size: int
+) -> None:
+    tracked = telemetry_pb2.TrackedDocuments(process="sync", rows=size, arrow=b"x" * size)
+    journal.settle(settlement(execution, tracked=[tracked.SerializeToString()]))
+    (record,) = records(journal)
+    assert record.tracked_documents == tracked

@@ -38,7 +38,9 @@ def tracked(
     present = [name for name in fields if name in source.schema.names]
     if not present or not len(fates.documents):
         return
-    documents = rows_of(source.select([DOCUMENT, *present]), fates.documents)
+    documents = source.select([DOCUMENT, *present])
+    if not documents.column(DOCUMENT).equals(fates.documents):
+        documents = rows_of(documents, fates.documents)
     columns = {
         "document": fates.documents,
         "outcome": fates.outcome.dictionary_encode(),

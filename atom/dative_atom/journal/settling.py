@@ -24,6 +24,18 @@ _counts = msgspec.json.Decoder(Counts).decode
 POSITION_BYTES_MAX: Final = 4096
 
 
+def _tracked_record(serialized: bytes) -> bytes:
+    """A Record that holds these TrackedDocuments, put round the bytes as they are: parsing half a megabyte per batch
+    only to write it again cost a hundredth of a run."""
+    head = telemetry_pb2.Record.DESCRIPTOR.fields_by_name["tracked_documents"].number << 3 | 2
+    size, length = len(serialized), bytearray([head])
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    length.append(size)
+    return bytes(length) + serialized
+
+
 class Settling(DeadLetters, CrossReferences):
     """See the module; the contract's words stand in `contract.Journal`."""
 
@@ -86,9 +98,7 @@ class Settling(DeadLetters, CrossReferences):
         for links in settlement.links:
             self.linked(db, links)
         for serialized in settlement.tracked:
-            tracked = telemetry_pb2.TrackedDocuments.FromString(serialized)
-            record = telemetry_pb2.Record(tracked_documents=tracked)
-            self.reported(db, "tracked_documents", record.SerializeToString())
+            self.reported(db, "tracked_documents", _tracked_record(serialized))
         return counts
 
     def _move(self, db: sqlite3.Connection, settlement: Settlement) -> None:

@@ -169,7 +169,7 @@ class DatabaseWriter:
             return self._load(rows, tally)
 
     def _load(self, rows: pa.RecordBatch, tally: Tally) -> list[int]:
-        numbers = [row for row in range(rows.num_rows) if not tally.rejected(row)]
+        numbers = tally.standing_rows
         if len(numbers) < rows.num_rows:
             rows = rows.take(pa.array(numbers, pa.int64()))
         schema = pa.schema([pa.field(ROW, pa.int64()), *self._stage_schema])

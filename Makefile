@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format stubs clean
+.PHONY: help setup demo test bench lint type format stubs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ demo: setup ## the main job, end to end (KEEP=1 leaves it running)
 
 test: setup ## every test
 	$(BIN)/pytest $(TESTS)
+
+bench: setup ## tables of speed and weight, as ratios against a limit and peers
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]' -c constraints.txt
+	PYTHONPATH=deploy $(BIN)/python -W ignore -m tests.benchmarks $(TABLE)
 
 lint: setup ## ruff, the floors, the stubs' freshness
 	$(BIN)/ruff check .

@@ -123,6 +123,9 @@ class House:
             "--data-dir", str(self.atom_directory(name)), stdin=invitation["join_token"],
         )  # fmt: skip
 
+    def pid(self, part: str) -> int:
+        return self._running[part].pid
+
     def stop(self, part: str) -> int:
         """SIGTERM and wait for its end; returns its exit code."""
         process = self._running.pop(part)

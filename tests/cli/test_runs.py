@@ -209,3 +209,9 @@ def test_the_audit_log_is_listed_and_verified(admin: Any, fake: Any) -> None:
     assert "the chain holds" in admin("audit", "verify").stderr
     fake.state.audit_broken = True
     assert "store.audit_broken" in admin("audit", "verify", code=1).stderr
+
+
+def test_watching_a_run_that_fails_says_why_and_what_helps(admin: Any, runs: Any) -> None:
+    said = admin("execution", "watch", "01JRUN2", code=1).stderr
+    assert "no answer (connector.timeout)" in said
+    assert "try again" in said

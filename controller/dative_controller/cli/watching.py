@@ -148,11 +148,20 @@ def execution(app: App, execution_id: str) -> control_pb2.GetExecutionResponse:
                 shown = text
                 app.say(f"  {text}")
             if state.execution.state in ENDED:
+                _why(app, state.execution)
                 break
     except KeyboardInterrupt:
         app.say(f"\ndetached; the run goes on. Back to it: dative execution watch {execution_id}")
         raise
     return last
+
+
+def _why(app: App, ended: types_pb2.Execution) -> None:
+    """What stopped it and what helps, so that nobody has to ask a second time."""
+    if ended.failure.code:
+        where = f" – {ended.failure.where}" if ended.failure.where else ""
+        app.say(f"  why    {ended.failure.message}{where} ({ended.failure.code})")
+        app.say(f"  next   {ended.failure.next}")
 
 
 def state_word(state: int) -> str:

@@ -207,8 +207,11 @@ class Applier:
             async with asyncio.TaskGroup() as group:
                 for artifact in artifacts:
                     group.create_task(one(artifact))
-        except* DativeError as failures:
-            raise failures.exceptions[0] from None
+        except ExceptionGroup as failures:
+            # Not `except*`: what is raised in one comes out wrapped in a group again on Python 3.11.2, Debian 12's own.
+            if all(isinstance(failed, DativeError) for failed in failures.exceptions):
+                raise failures.exceptions[0] from None
+            raise
 
     async def _activate(self, desired: agent_pb2.DesiredState, manifest: Manifest) -> None:
         former = self._bundles.active

@@ -162,6 +162,8 @@ CASES: list[tuple[str, str, str, list[tuple[str, int]]]] = [
     ("a tracked unknown field", "track: [Id]", "track: [Ident]", [("process.unknown_field", 13)]),
     ("a classified unknown field", "{phi: [Phone]}", "{phi: [Phone, Fax]}", [("process.unknown_field", 12)]),
     ("a tracked classified field", "track: [Id]", "track: [Id, Phone]", [("process.classified_tracked", 13)]),
+    ("a tracked hash of an unknown field", "track: [Id]", "track: [hash(Fone)]", [("process.unknown_field", 13)]),
+    ("a tracked hash of a classified field", "track: [Id]", "track: [Id, hash(Phone)]", []),
     ("a key that no document has", "key: [id]", "key: [ident]", [("process.unknown_field", 20)]),
     ("a classified value unmasked", MASK, "stop: {}", [("process.unreachable", 19), ("process.classified_unmasked", 20)]),
     ("a classified value inside another", "phone: Phone}}", "phone: Phone, label: \"concat(Name, Phone)\"}}", [

@@ -72,8 +72,8 @@ CLASSIFIED_UNMASKED = _code(
 )
 CLASSIFIED_TRACKED = _code(
     "classified_tracked",
-    "A tracked field is searchable at the controller in the clear, so it can not be classified.",
-    "Track another key of the document.",
+    "A tracked field is searchable at the controller in the clear, so a classified one can only be tracked as a hash.",
+    "Track its hash, `track: [hash(Field)]`, or another key of the document.",
 )
 BAD_MASK = _code("bad_mask", "The mask does not fit the field's type.")
 UNKNOWN_TABLE = _code("unknown_table", "The process declares no table of this name.", "Declare it under `spec.tables`.")

@@ -146,11 +146,13 @@ class FlowCheck:
         for kind, fields in self._spec.classify.items():
             for index, name in enumerate(fields):
                 self._known(name, flow, ("spec", "classify", kind, index))
-        for index, name in enumerate(self._spec.track):
+        for index, key in enumerate(self._spec.tracked_keys):
             path: Path = ("spec", "track", index)
-            if self._known(name, flow, path) and flow.fields.get(name, FieldState()).classes:
-                kinds = ", ".join(sorted(flow.fields[name].classes))
-                message = f'"{name}" is classified {kinds} and can not be tracked'
+            if not self._known(key.field, flow, path) or key.hashed:
+                continue
+            if classes := flow.fields.get(key.field, FieldState()).classes:
+                kinds = ", ".join(sorted(classes))
+                message = f'"{key.field}" is classified {kinds} and would be tracked in the clear: hash({key.field})'
                 self._report.value(codes.CLASSIFIED_TRACKED, message, path, offset=0)
 
     def _known(self, name: str, flow: Flow, path: Path, *, key: bool = False, offset: int | None = 0) -> bool:

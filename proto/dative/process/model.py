@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from dative.process.findings import Path
-from dative.process.scalars import Duration, FieldName, Name, ProcessName
+from dative.process.scalars import Duration, FieldName, Name, ProcessName, TrackedKey, TrackedText, parse_tracked
 from dative.process.shapes import OperationSettings, Settings, Step, walk
 
 API_VERSION = "dative/v1"
@@ -84,13 +84,20 @@ class Spec(Settings):
     classify: dict[FieldClass, tuple[FieldName, ...]] = Field(
         default_factory=dict, description="Which source fields are protected; the class follows the value."
     )
-    track: tuple[FieldName, ...] = Field(
-        default=(), max_length=20, description="Source fields by which a document is found again."
+    track: tuple[TrackedText, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Source fields by which a document is found again; a classified one as `hash(Field)`.",
     )
     batch_rows: int | None = Field(
         default=None, ge=1, le=100_000, description="Documents a batch; the engine's choice."
     )
     steps: tuple[Step, ...] = Field(default=(), description="What happens to the documents, in this order.")
+
+    @property
+    def tracked_keys(self) -> tuple[TrackedKey, ...]:
+        """What `track` names, read."""
+        return tuple(parse_tracked(text) for text in self.track)
 
     @property
     def rates_table(self) -> str | None:

@@ -62,6 +62,12 @@ def _head() -> list[str]:
 
 def _process() -> Iterator[list[str]]:
     yield ["## The process", "", "### metadata", "", *_keys(Metadata), "", "### spec", "", *_keys(Spec), ""]
+    yield [
+        "`track: [Id, hash(Phone)]`: `dative find VALUE` finds a document by any of its keys. Of a field tracked as `hash(Field)`",
+        "only a hash under the environment's key leaves the atom; who may see payloads finds it by its value all the same. A",
+        "classified field can be tracked in no other way. At most 512 characters of a key are compared.",
+        "",
+    ]
     yield ["### triggers: `- schedule:`", "", *_about(ScheduleTrigger), *_keys(ScheduleTrigger, ("kind",)), ""]
     yield ["### parameters", "", *_about(Parameter), *_keys(Parameter), ""]
     for model, kind in ((RatesTable, "rates"), (XrefTable, "xref")):

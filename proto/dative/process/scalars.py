@@ -114,6 +114,37 @@ def _checked_mask(value: Any) -> str:
 
 MaskText = Annotated[str, BeforeValidator(_checked_mask), WithJsonSchema({"type": "string", "pattern": MASK_PATTERN})]
 
+_HASHED_KEY = re.compile(r"hash\(\s*(.+?)\s*\)")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedKey:
+    """A field by which documents are found again. hashed: its value never leaves the atom, only a hash of it does."""
+
+    field: str
+    hashed: bool = False
+
+
+def parse_tracked(text: str) -> TrackedKey:
+    """ "Id" or "hash(Phone)". Raises ValueError."""
+    found = _HASHED_KEY.fullmatch(text.strip()) if isinstance(text, str) else None
+    key = TrackedKey(found[1], hashed=True) if found else TrackedKey(text)
+    if not isinstance(text, str) or not 0 < len(key.field) <= FIELD_LENGTH_MAX:
+        raise ValueError(f"a tracked key is a field of 1 to {FIELD_LENGTH_MAX} characters, or hash(field)")
+    return key
+
+
+def _checked_tracked(value: Any) -> str:
+    key = parse_tracked(value)
+    return f"hash({key.field})" if key.hashed else key.field
+
+
+TrackedText = Annotated[
+    str,
+    BeforeValidator(_checked_tracked),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": FIELD_LENGTH_MAX + 6}),
+]
+
 
 @lru_cache(maxsize=1024)
 def is_time_zone(name: str) -> bool:

@@ -25,6 +25,9 @@ from dative_atom.engine.expression import Expression
 from dative_atom.engine.plan import Context
 from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow
+from dative_atom.keys import environment_key
+
+__all__ = ["Mask", "compile_mask", "environment_key"]
 
 REDACTED: Final = "***"
 _BLOCK_BYTES: Final = 64
@@ -69,11 +72,6 @@ def compile_mask(step: StepId, settings: MaskSettings, schema: pa.Schema, contex
         masked,
         pa.schema([item.with_type(types[item.name]) if item.name in types else item for item in kept]),
     )
-
-
-def environment_key(environment_id: str) -> bytes:
-    """The key of an environment that has no secret for it."""
-    return hashlib.sha256(b"dative mask v1\x1f" + environment_id.encode()).digest()
 
 
 @dataclass(frozen=True)

@@ -9,29 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, create_model
 
 from dative.errors import process as codes
-from dative.process import shapes
 from dative.process.findings import Path, Report, nearest
 from dative.process.fit import Fitter, shown
 from dative.process.model import API_VERSION, Metadata, Process, ScheduleTrigger, Spec
 from dative.process.scalars import STEP_NAME
 from dative.process.shapes import (
+    BESIDE,
     MODIFIERS,
     STEPS_MAX,
     VERBS,
+    Arm,
+    Form,
     LinkSettings,
+    Nesting,
     OperationSettings,
     Settings,
+    ShapeSettings,
     Step,
     UnknownSettings,
 )
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_COMPANIONS = {"then": "decide", "else": "decide", "catch": "try"}
 _HIDDEN = frozenset(("shape",))  # tells the settings models apart in a bundle; no key of the YAML
 
 
@@ -45,6 +49,35 @@ def _part_of(model: type[BaseModel], name: str, leave_out: Iterable[str]) -> typ
 
 _PlainSpec = _part_of(Spec, "PlainSpec", ("triggers", "source", "steps"))
 _Modifiers = _part_of(Step, "Modifiers", ("id", "verb", "settings", "link"))
+
+
+@cache
+def _without_steps(model: type[Settings]) -> type[Settings]:
+    """A shape's settings as far as they are no steps."""
+    nested = model.FORM.nested if issubclass(model, ShapeSettings) else ("steps",)
+    return _part_of(model, f"Plain{model.__name__}", nested) if nested else model
+
+
+def _plain(form: Form, verb: str, data: Mapping[str, Any]) -> Any:
+    """What a step says of its verb, as a mapping of fields; nested steps are built apart."""
+    value = data[verb]
+    if form.value is not None:
+        behind = {} if form.value in form.nested else {form.value: value}
+    elif value is None and form.empty:
+        behind = {}
+    elif isinstance(value, dict):
+        behind = {key: item for key, item in value.items() if key not in form.nested}
+    else:
+        return value
+    beside = {name: data[key] for key, name in form.beside.items() if key in data and name not in form.nested}
+    return {**behind, **beside}
+
+
+def _at(data: Any, place: Path) -> Any:
+    """The value at a place below `data`; None where there is none."""
+    for key in place:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
 
 
 @dataclass
@@ -155,11 +188,11 @@ class _Builder:
         return Step.model_construct(**values)
 
     def _verb(self, data: Mapping[str, Any], path: Path) -> str | None:
-        candidates = [key for key in data if key != "id" and key not in MODIFIERS and key not in _COMPANIONS]
+        candidates = [key for key in data if key != "id" and key not in MODIFIERS and key not in BESIDE]
         verbs = [key for key in candidates if key in VERBS or "." in key]
         for key in candidates:
             if key not in verbs and verbs:
-                known = (*MODIFIERS, *(name for name, verb in _COMPANIONS.items() if verb == verbs[0]), "id")
+                known = (*MODIFIERS, *(name for name, verb in BESIDE.items() if verb == verbs[0]), "id")
                 self._report.key(codes.UNKNOWN_KEY, f'unknown key "{key}"{nearest(key, known)}', (*path, key))
             elif key not in verbs:
                 note = nearest(key, VERBS)
@@ -198,33 +231,68 @@ class _Builder:
     def _misplaced(self, data: Mapping[str, Any], verb: str, path: Path) -> None:
         shape = verb if verb in VERBS else "operation"
         for key in data:
-            if (key in _COMPANIONS and _COMPANIONS[key] != verb) or (key in MODIFIERS and shape not in MODIFIERS[key]):
-                owners = _COMPANIONS.get(key) or " or ".join(sorted(MODIFIERS[key]))
+            if (key in BESIDE and BESIDE[key] != verb) or (key in MODIFIERS and shape not in MODIFIERS[key]):
+                owners = BESIDE.get(key) or " or ".join(sorted(MODIFIERS[key]))
                 message = f'"{key}" has no meaning at "{verb}"; it belongs to: {owners}'
                 self._report.key(codes.MISPLACED, message, (*path, key))
 
     def _settings(self, verb: str, data: Mapping[str, Any], path: Path, step_id: str) -> Settings | None:
-        here, value = (*path, verb), data[verb]
-        if verb == "decide":
-            condition = self._fitter.model(shapes.DecideSettings, {"condition": value}, here, wrapped="condition")
-            then = self._step_list(data.get("then"), (*path, "then"), f"{step_id}-then")
-            otherwise = self._step_list(data.get("else"), (*path, "else"), f"{step_id}-else")
-            text = condition.condition if condition else "NULL"
-            return shapes.DecideSettings.model_construct(condition=text, then=then, otherwise=otherwise)
-        if verb == "try":
-            steps = self._step_list(value, here, f"{step_id}-try")
-            if not steps:
-                self._report.value(codes.WRONG_VALUE, "`try` holds at least one step", here)
+        model = VERBS.get(verb)
+        if model is None:
+            return self._operation(verb, data[verb], (*path, verb))
+        plain = _plain(model.FORM, verb, data)
+        wrapped = model.FORM.value or ""
+        held = self._fitter.model(_without_steps(model), plain, (*path, verb), hidden=_HIDDEN, wrapped=wrapped)
+        if not model.FORM.nested:
+            return cast(Settings, held)
+        return self._with_steps(model, held, verb, data, path, step_id)
+
+    def _with_steps(
+        self,
+        model: type[ShapeSettings],
+        held: BaseModel | None,
+        verb: str,
+        data: Mapping[str, Any],
+        path: Path,
+        step_id: str,
+    ) -> Settings:
+        """The settings with their nested steps, which are built even where the rest does not fit."""
+        values = dict(held) if held is not None else {"condition": "NULL"}
+        for name, nesting in model.FORM.nested.items():
+            place = model.FORM.place(verb, name)
+            steps = self._nested(nesting, _at(data, place), (*path, *place), f"{step_id}-{place[-1]}")
+            if model.model_fields[name].is_required() and not steps:
+                self._report.value(codes.WRONG_VALUE, f"`{place[-1]}` holds at least one step", (*path, *place))
                 self._fitter.partial.add(path)
-            catch = self._step_list(data.get("catch"), (*path, "catch"), f"{step_id}-catch")
-            return shapes.TrySettings.model_construct(steps=steps, catch=catch)
-        if verb == "stop":
-            return self._fitter.model(shapes.StopSettings, {} if value is None else value, here, hidden=_HIDDEN)
-        if verb == "mask":
-            return self._fitter.model(shapes.MaskSettings, {"fields": value}, here, wrapped="fields")
-        if verb in VERBS:
-            return self._fitter.model(VERBS[verb], value, here, hidden=_HIDDEN)
-        return self._operation(verb, value, here)
+            values[name] = steps
+        return model.model_construct(**values)
+
+    def _nested(self, nesting: Nesting, value: Any, path: Path, prefix: str) -> Any:
+        if nesting == "steps":
+            return self._step_list(value, path, prefix)
+        if nesting == "routes":
+            return self._routes(value, path, prefix)
+        return self._arms(value, path, prefix)
+
+    def _routes(self, value: Any, path: Path, prefix: str) -> dict[str, tuple[Step, ...]]:
+        if value is None or not self._fitter.is_mapping(value, path, f"{path[-1]} maps each value to a list of steps"):
+            return {}
+        return {
+            str(key): self._step_list(item, (*path, key), f"{prefix}-{index + 1}")
+            for index, (key, item) in enumerate(value.items())
+        }
+
+    def _arms(self, value: Any, path: Path, prefix: str) -> tuple[Arm, ...]:
+        found = []
+        for index, item in enumerate(self._list(value, path)):
+            here = (*path, index)
+            if not self._fitter.is_mapping(item, here, "an arm is a mapping of name and steps"):
+                continue
+            plain = {key: part for key, part in item.items() if key != "steps"}
+            held = self._fitter.model(_without_steps(Arm), plain, here)
+            steps = self._step_list(item.get("steps"), (*here, "steps"), f"{prefix}-{index + 1}")
+            found.append(Arm.model_construct(**{"name": "", **(dict(held) if held else {}), "steps": steps}))
+        return tuple(found)
 
     def _operation(self, verb: str, value: Any, path: Path) -> OperationSettings | None:
         if not self._fitter.is_mapping(value, path, f"the settings of {verb} are a mapping"):

@@ -105,22 +105,18 @@ def _steps() -> Iterator[list[str]]:
     ]
 
 
-def _verb_keys(verb: str, model: type[BaseModel]) -> list[str]:
-    if verb == "decide":
-        return [
-            "`decide: <condition>`, with `then:` and `else:` beside it, each a list of steps; either may be left out."
-        ]
-    if verb == "try":
-        return ["`try: [steps]`, with `catch: [steps]` beside it."]
-    if verb == "mask":
-        return [
-            "`mask: {field: mask}`:",
-            "",
-            "| Mask | |",
-            "|---|---|",
-            *(f"| `{name}` | {doc} |" for name, doc in _MASKS),
-        ]
-    return ["`stop: {}`"] if verb == "stop" else _keys(model)
+def _verb_keys(verb: str, model: type[shapes.ShapeSettings]) -> list[str]:
+    form = model.FORM
+    beside = ", ".join(f"`{key}:`" for key in form.beside)
+    if form.value is not None:
+        behind = f"<{form.value}>" if form.value not in form.nested else f"[{form.value}]"
+        written = f"`{verb}: {behind}`" + (f", with {beside} beside it." if beside else ".")
+    elif form.empty and not [name for name in model.model_fields if name != "shape"]:
+        return [f"`{verb}: {{}}`"]
+    else:
+        written = f"`{verb}: {{…}}`" + (f", with {beside} beside it." if beside else ".")
+    masks = ["", "| Mask | |", "|---|---|", *(f"| `{name}` | {doc} |" for name, doc in _MASKS)]
+    return [written, "", *_keys(model), *(masks if verb == "mask" else [])]
 
 
 def _operations(catalog: Catalog) -> Iterator[list[str]]:

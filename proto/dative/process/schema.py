@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from dative.process import shapes
 from dative.process.catalog import Catalog, CatalogOperation, default_catalog
 from dative.process.model import API_VERSION, Metadata, Parameter, RatesTable, ScheduleTrigger, Spec, XrefTable
-from dative.process.scalars import MASK_PATTERN, STEP_NAME
+from dative.process.scalars import STEP_NAME
 
 SCHEMA_FILE = Path(__file__).with_name("process.schema.json")
 _HIDDEN = ("shape",)
@@ -80,33 +80,62 @@ def _step(catalog: Catalog, kind: str) -> dict[str, Any]:
         for key, operation in sorted(connector.operations.items()):
             if operation.kind == kind:
                 verbs[f"{name}.{key}"] = _operation(operation)
-    companions = {} if kind == "source" else {"then": _STEPS, "else": _STEPS, "catch": _STEPS}
+    beside = {} if kind == "source" else _beside()
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": {
             "id": {"type": "string", "pattern": STEP_NAME, "description": "Unique in the process."},
             **verbs,
-            **companions,
+            **beside,
             **_modifiers(),
         },
         "oneOf": [{"required": [verb]} for verb in verbs],
-        "dependentRequired": {} if kind == "source" else {"then": ["decide"], "else": ["decide"], "catch": ["try"]},
+        "dependentRequired": {key: [shapes.BESIDE[key]] for key in beside},
     }
 
 
 def _shape_verbs() -> dict[str, Any]:
-    verbs: dict[str, Any] = {}
-    for name, model in shapes.VERBS.items():
-        doc = (model.__doc__ or "").strip()
-        verbs[name] = {**_model(model, _HIDDEN), "description": doc}
-    verbs["decide"] = {**_SQL, "description": verbs["decide"]["description"]}
-    verbs["try"] = {**_STEPS, "minItems": 1, "description": verbs["try"]["description"]}
-    masks = {"type": "string", "pattern": MASK_PATTERN}
-    described = verbs["mask"]["description"]
-    verbs["mask"] = {"type": "object", "minProperties": 1, "additionalProperties": masks, "description": described}
-    verbs["stop"] = {**verbs["stop"], "type": ["object", "null"]}
-    return verbs
+    return {
+        name: {**_verb(model), "description": (model.__doc__ or "").strip()} for name, model in shapes.VERBS.items()
+    }
+
+
+def _verb(model: type[shapes.ShapeSettings]) -> dict[str, Any]:
+    """What may stand behind a verb."""
+    form, whole = model.FORM, _model(model, _HIDDEN)
+    properties = {name: _held(form, name, value) for name, value in whole.get("properties", {}).items()}
+    if form.value is not None:
+        return properties[form.value]
+    beside = {key for name in form.beside.values() for key in _keys(model, name)}
+    left = {name: value for name, value in properties.items() if name not in beside}
+    needed = [name for name in whole.get("required", ()) if name in left]
+    kind = ["object", "null"] if form.empty else "object"
+    return {**whole, "type": kind, "properties": left, **({"required": needed} if needed else {})}
+
+
+def _beside() -> dict[str, Any]:
+    """The keys that stand beside their verbs."""
+    found: dict[str, Any] = {}
+    for key, verb in shapes.BESIDE.items():
+        model = shapes.VERBS[verb]
+        name = model.FORM.beside[key]
+        properties = _model(model, _HIDDEN)["properties"]
+        found[key] = _held(model.FORM, name, next(properties[key] for key in _keys(model, name) if key in properties))
+    return found
+
+
+def _held(form: shapes.Form, name: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {**_STEPS, **_kept(value)} if form.nested.get(name) == "steps" else value
+
+
+def _kept(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: value[key] for key in ("minItems", "description") if key in value}
+
+
+def _keys(model: type[BaseModel], name: str) -> tuple[str, ...]:
+    """The names a field may have in a schema: its own, and its alias."""
+    return (name, *filter(None, (model.model_fields[name].alias,)))
 
 
 def _modifiers() -> dict[str, Any]:

@@ -1,0 +1,51 @@
+"""The settings of every shape, and the step that carries them: what a process may say, not what is done."""
+
+from dative.process.shapes.base import Form, Nesting, Settings, ShapeSettings
+from dative.process.shapes.dead_letter import DeadLetterSettings
+from dative.process.shapes.decide import DecideSettings
+from dative.process.shapes.map import MapSettings
+from dative.process.shapes.mask import MaskSettings
+from dative.process.shapes.operation import OperationSettings
+from dative.process.shapes.registry import BESIDE, VERBS
+from dative.process.shapes.step import (
+    MODIFIERS,
+    STEPS_MAX,
+    Arm,
+    BackoffSettings,
+    ErrorClass,
+    LinkSettings,
+    RetrySettings,
+    Step,
+    VerifySettings,
+    walk,
+)
+from dative.process.shapes.stop import StopSettings
+from dative.process.shapes.try_catch import TrySettings
+from dative.process.shapes.unknown import UnknownSettings
+
+__all__ = [
+    "BESIDE",
+    "MODIFIERS",
+    "STEPS_MAX",
+    "VERBS",
+    "Arm",
+    "BackoffSettings",
+    "DeadLetterSettings",
+    "DecideSettings",
+    "ErrorClass",
+    "Form",
+    "LinkSettings",
+    "MapSettings",
+    "MaskSettings",
+    "Nesting",
+    "OperationSettings",
+    "RetrySettings",
+    "Settings",
+    "ShapeSettings",
+    "Step",
+    "StopSettings",
+    "TrySettings",
+    "UnknownSettings",
+    "VerifySettings",
+    "walk",
+]

@@ -1,0 +1,72 @@
+"""<connector>.<operation>: reads from or writes to a system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, JsonValue
+
+from dative.errors import process as codes
+from dative.process.catalog import DOCUMENT_FIELD_OPTIONS
+from dative.process.fields import Fields
+from dative.process.findings import Path, nearest
+from dative.process.scalars import Name
+from dative.process.shapes.base import ShapeSettings
+from dative.process.shapes.step import LinkSettings, Step
+
+if TYPE_CHECKING:
+    from dative.process.flow import FlowCheck
+
+
+class OperationSettings(ShapeSettings):
+    """Reads from or writes to a system. Its options are those of the connector's operation in the catalog."""
+
+    shape: Literal["operation"] = "operation"
+    connector: str
+    operation: str
+    connection: Name
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def follow(self, step: Step, path: Path, fields: Fields, check: FlowCheck) -> Fields:
+        here = (*path, step.verb)
+        for option in DOCUMENT_FIELD_OPTIONS:
+            value = self.options.get(option)
+            for index, name in enumerate(value if isinstance(value, list) else ()):
+                if isinstance(name, str):
+                    check.known(name, fields, (*here, option, index))
+        disclosed(step, path, fields, check)
+        for index, name in enumerate(step.verify.key if step.verify is not None else ()):
+            check.known(name, fields, (*path, "verify", "key", index))
+        if step.link is not None and not check.head_is_partial:
+            operation = check.operation(self)
+            results = operation.result_fields(self.options) if operation else set[str]()
+            _linked(step.link, (*path, "link"), fields, results, check)
+        return fields
+
+
+def disclosed(step: Step, path: Path, fields: Fields, check: FlowCheck) -> None:
+    """Every classified field that reaches this step unmasked and undisclosed is a finding."""
+    for name in step.discloses:
+        check.known(name, fields, (*path, "discloses", name), key=True)
+    for name in fields.names():
+        classes = fields.fields[name].classes
+        if classes and name not in step.discloses:
+            origin = ", ".join(sorted(fields.fields[name].sources))
+            message = (
+                f'"{name}" reaches {step.verb} unmasked; it is {"/".join(sorted(classes))} by way of {origin or name}'
+            )
+            check.report.key(codes.CLASSIFIED_UNMASKED, message, (*path, step.verb))
+
+
+def _linked(link: LinkSettings, path: Path, fields: Fields, results: set[str], check: FlowCheck) -> None:
+    check.xref(link.xref, [], (*path, "xref"))
+    columns = check.xref_columns(link.xref)
+    for column, sql in link.columns.items():
+        here = (*path, column)
+        if columns is not None and column not in columns:
+            message = f'table "{link.xref}" has no column "{column}"{nearest(column, columns)}'
+            check.report.key(codes.UNKNOWN_COLUMN, message, here)
+        state = check.value(sql, here, fields, results=results)
+        if state.classes:
+            message = f'column "{column}" would hold a classified value ({"/".join(sorted(state.classes))})'
+            check.report.value(codes.CLASSIFIED_UNMASKED, message, here)

@@ -1,0 +1,39 @@
+"""Every verb of the language. A new shape is one file beside this one, one line here, and one file in the engine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dative.process.shapes.base import Settings, ShapeSettings
+from dative.process.shapes.dead_letter import DeadLetterSettings
+from dative.process.shapes.decide import DecideSettings
+from dative.process.shapes.map import MapSettings
+from dative.process.shapes.mask import MaskSettings
+from dative.process.shapes.operation import OperationSettings
+from dative.process.shapes.step import Arm, Step
+from dative.process.shapes.stop import StopSettings
+from dative.process.shapes.try_catch import TrySettings
+
+VERBS: dict[str, type[ShapeSettings]] = {
+    "map": MapSettings,
+    "decide": DecideSettings,
+    "mask": MaskSettings,
+    "try": TrySettings,
+    "dead_letter": DeadLetterSettings,
+    "stop": StopSettings,
+}
+"""Every verb that is no operation, in the order of the reference."""
+
+StepSettings = Annotated[
+    MapSettings | DecideSettings | MaskSettings | TrySettings | DeadLetterSettings | StopSettings | OperationSettings,
+    Field(discriminator="shape"),
+]
+
+BESIDE: dict[str, str] = {key: verb for verb, model in VERBS.items() for key in model.FORM.beside}
+"""Key beside a verb -> the verb it belongs to; no two verbs share one."""
+
+_recursive: tuple[type[Settings], ...] = (*VERBS.values(), Arm, Step)
+for _model in _recursive:
+    _model.model_rebuild(_types_namespace={"Step": Step, "StepSettings": StepSettings})

@@ -2,7 +2,8 @@
 
 Written: it reached the end, or a stop, after a target had it. Filtered: a stop ended it before any target had it.
 Returned: it reached the end and no target was on its way. Dead-lettered: it waits in a queue, whatever had it before.
-A document that several targets had counts once.
+A document that several targets had counts once. What was derived from a document (parts, copies) must come to rest as
+well, and the document's own fate is the gravest of theirs: dead-lettered, written, returned, filtered.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from dative_atom.documents.batch import DOCUMENT, ERROR_STEP
 from dative_atom.engine.routing import Flow
 from dative_atom.journal.contract import Counts
 
+GRAVITY = ("dead_lettered", "written", "returned", "filtered")
+"""The fate of a document of which several were made is the first of these that any of them had."""
 NAMED_MAX = 10
 """How many missing documents the error names; the others are counted."""
 
@@ -47,10 +50,12 @@ def balance(flow: Flow, out: pa.RecordBatch | None, last_step: str) -> Fates:
     ]
     for step, documents in flow.filtered:
         rested.append((documents, "filtered", _constant(step, len(documents))))
+    for step, documents in flow.returned:
+        rested.append((documents, "returned", _constant(step, len(documents))))
     if out is not None and out.num_rows:
         rested.append((out.column(DOCUMENT), "returned", _constant(last_step, out.num_rows)))
     documents = _concat([item[0] for item in rested], pa.uint64())
-    _prove(documents, flow.source.column(DOCUMENT), flow.batch)
+    _prove(documents, flow.lineage.living(flow.source.column(DOCUMENT)), flow.batch)
     outcome = _concat([_constant(item[1], len(item[0])) for item in rested], pa.string())
     step = _concat([item[2] for item in rested], pa.string())
     # Where a target was on the way, the document counts as written and the target's step is its rest.
@@ -58,14 +63,60 @@ def balance(flow: Flow, out: pa.RecordBatch | None, last_step: str) -> Fates:
     counted = pc.and_(pc.is_valid(place), pc.not_equal(outcome, "dead_lettered"))
     outcome = pc.if_else(counted, "written", outcome)
     step = pc.if_else(counted, wrote.take(place), step)
-    order = pc.sort_indices(documents)
+    rests = _Rests(documents, outcome, step, target.take(place))
+    if flow.lineage.derivations:
+        had = _Rests(written, _constant("written", len(written)), wrote, target)
+        rests = _of_sources(rests, had, flow)
+    order = pc.sort_indices(rests.documents)
     return Fates(
-        documents.take(order),
-        outcome.take(order),
-        step.take(order),
-        target.take(place).take(order),
-        _counts(outcome, flow),
+        rests.documents.take(order),
+        rests.outcome.take(order),
+        rests.step.take(order),
+        rests.target.take(order),
+        _counts(rests.outcome, flow),
     )
+
+
+@dataclass(frozen=True)
+class _Rests:
+    """Where documents came to rest, one row each."""
+
+    documents: pa.Array
+    outcome: pa.Array
+    step: pa.Array
+    target: pa.Array
+
+    def __add__(self, other: _Rests) -> _Rests:
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
+        return _Rests(*(pa.concat_arrays(pair) for pair in pairs))
+
+
+def _of_sources(rests: _Rests, had: _Rests, flow: Flow) -> _Rests:
+    """The fates of the source's documents, each the gravest of all that was made of it.
+
+    had: what targets have, whatever became of it after: a document that was written before it was split was written.
+    """
+    rests += had
+    source = flow.source.column(DOCUMENT)
+    children, ancestors = flow.lineage.ancestry(source)
+    pairs = pa.table(
+        {"document": pa.concat_arrays([source, children]), "source": pa.concat_arrays([source, ancestors])}
+    )
+    found = pa.table(
+        {
+            "document": rests.documents,
+            "gravity": pc.index_in(rests.outcome, value_set=pa.array(GRAVITY)),
+            "row": pa.arange(0, len(rests.documents)),
+        }
+    )
+    told = pairs.join(found, "document", join_type="inner").sort_by(
+        [("source", "ascending"), ("gravity", "ascending"), ("row", "ascending")]
+    )
+    sources = _concat([told.column("source")], pa.uint64())
+    # The first row of each source is its gravest fate.
+    first = pc.index_in(pc.unique(sources), value_set=sources)
+    row = _concat([told.column("row")], pa.int64()).take(first)
+    return _Rests(sources.take(first), rests.outcome.take(row), rests.step.take(row), rests.target.take(row))
 
 
 def _written(flow: Flow) -> tuple[pa.Array, pa.Array, pa.Array]:
@@ -100,7 +151,7 @@ def _named(documents: pa.Array) -> str:
 
 def _counts(outcome: pa.Array, flow: Flow) -> Counts:
     tally = {item["values"]: item["counts"] for item in pc.value_counts(outcome).to_pylist()}
-    masked = _concat(flow.masked, pa.uint64())
+    masked = _masked(flow)
     return Counts(
         read=flow.source.num_rows,
         written=tally.get("written", 0),
@@ -109,6 +160,17 @@ def _counts(outcome: pa.Array, flow: Flow) -> Counts:
         dead_lettered=tally.get("dead_lettered", 0),
         masked=pc.count_distinct(masked).as_py(),
     )
+
+
+def _masked(flow: Flow) -> pa.Array:
+    """The source documents that a mask touched, or that something masked was made of."""
+    masked = _concat(flow.masked, pa.uint64())
+    if not flow.lineage.derivations:
+        return masked
+    source = flow.source.column(DOCUMENT)
+    children, ancestors = flow.lineage.ancestry(source)
+    own = masked.filter(pc.is_in(masked, value_set=source))
+    return pa.concat_arrays([own, ancestors.filter(pc.is_in(children, value_set=masked))])
 
 
 def prove_execution(counts: Counts) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from dative.ids import DeadLetterId, StepId
 
 from dative_atom.documents.batch import DOCUMENT, ERROR_CODE, ERROR_FIELD, ERROR_REASON, ERROR_STEP, payload
 from dative_atom.documents.json import to_json
-from dative_atom.engine.routing import Flow, rows_of
+from dative_atom.engine.routing import Flow, Parked, rows_of
 from dative_atom.journal.contract import ParkedDocument
 
 
@@ -18,7 +21,7 @@ def parked_documents(
     """What the journal keeps of the flow's parked documents. origins: of a retry, one per source row."""
     first = flow.source.column(DOCUMENT)[0].as_py() if flow.source.num_rows else 0
     documents = []
-    for parked in flow.parked:
+    for parked in _of_sources(flow):
         rows = to_json(payload(rows_of(flow.source, parked.errors.column(DOCUMENT))))
         for error, row in zip(parked.errors.to_pylist(), rows, strict=True):
             number = error[DOCUMENT]
@@ -38,3 +41,39 @@ def parked_documents(
                 )
             )
     return documents
+
+
+def _of_sources(flow: Flow) -> list[Parked]:
+    """What is parked, by documents of the source: what was made of one waits as the one document it was made of.
+
+    A document of which several parts are parked waits once, for the first of the reasons.
+    """
+    if not flow.lineage.derivations:
+        return flow.parked
+    waiting = pa.concat_arrays(
+        [parked.errors.column(DOCUMENT) for parked in flow.parked] or [pa.array([], pa.uint64())]
+    )
+    children, ancestors = flow.lineage.ancestry(flow.source.column(DOCUMENT))
+    asked = pc.is_in(children, value_set=waiting)
+    children, ancestors = children.filter(asked), ancestors.filter(asked)
+    origins_of: dict[int, list[int]] = {}
+    for child, origin in zip(children.to_pylist(), ancestors.to_pylist(), strict=True):
+        origins_of.setdefault(child, []).append(origin)
+    told: set[int] = set()
+    found = []
+    for parked in flow.parked:
+        rows = []
+        for row, number in enumerate(parked.errors.column(DOCUMENT).to_pylist()):
+            for origin in origins_of.get(number, (number,)):
+                if origin not in told:
+                    told.add(origin)
+                    rows.append((row, origin))
+        found.append(_renumbered(parked, rows))
+    return found
+
+
+def _renumbered(parked: Parked, rows: Sequence[tuple[int, int]]) -> Parked:
+    errors = parked.errors.take(pa.array([row for row, _ in rows], pa.int64()))
+    numbers = pa.array([number for _, number in rows], pa.uint64())
+    renumbered = errors.set_column(0, errors.schema.field(0), numbers)
+    return replace(parked, errors=renumbered)

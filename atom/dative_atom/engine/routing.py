@@ -1,7 +1,8 @@
 """How documents move: through steps, to the catch route, to their rest.
 
 A `Flow` is one batch on its way. It knows which documents failed and who catches them, and where each document came to
-rest. Documents are told apart by their DOCUMENT column alone; after every fork rows stand in its order again.
+rest. Documents are told apart by their DOCUMENT column alone; after every fork rows stand in its order again. What steps
+make out of documents (parts, copies) has numbers of its own, and `lineage` knows from whom.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dative_atom.documents.batch import (
     ERROR_STEP,
 )
 from dative_atom.engine.database import Session
+from dative_atom.engine.derived import Lineage
 from dative_atom.engine.query import Failure
 from dative_atom.journal.contract import LinkRows
 from dative_atom.telemetry.recorder import Recorder
@@ -87,7 +89,9 @@ class Flow:
     observe: Observer | None = None
     catching: list[Caught] = field(default_factory=list)
     open_tries: dict[StepId, Caught] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=Lineage)
     filtered: list[tuple[StepId, pa.Array]] = field(default_factory=list)
+    returned: list[tuple[StepId, pa.Array]] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     masked: list[pa.Array] = field(default_factory=list)
@@ -102,7 +106,9 @@ class Flow:
             effects=effects,
             catching=[],
             open_tries={step: Caught(tried.entered, list(tried.errors)) for step, tried in self.open_tries.items()},
+            lineage=self.lineage.fork(),
             filtered=list(self.filtered),
+            returned=list(self.returned),
             parked=list(self.parked),
             written=list(self.written),
             masked=list(self.masked),

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dative.errors import engine as codes
 from dative.ids import StepId
+from dative.process.shapes import DeadLetterSettings
 
 from dative_atom.documents.batch import DOCUMENT, ERROR_CODE, ERROR_COLUMNS, ERROR_STEP
+from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.routing import ERRORS, Flow, Parked
 
 
@@ -37,3 +39,8 @@ class DeadLetter:
         said = {ERROR_CODE: codes.SENT_TO_QUEUE.name, ERROR_STEP: self.step}
         columns = [pa.repeat(pa.scalar(said.get(name, ""), pa.string()), batch.num_rows) for name in ERROR_COLUMNS]
         return pa.RecordBatch.from_arrays([pc.cast(batch.column(DOCUMENT), pa.uint64()), *columns], schema=ERRORS)
+
+
+def compile_dead_letter(at: Arrival) -> DeadLetter:
+    settings = at.settings(DeadLetterSettings)
+    return DeadLetter(at.id, settings.queue, settings.keep.total_seconds())

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 from dative.ids import StepId
+from dative.process.shapes import DecideSettings
 
+from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.plan import Shape
 from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow, merged, run_steps
@@ -38,3 +40,12 @@ class Decide:
         no = run_steps(self.otherwise, going.filter(pc.invert(answers)), flow)
         # Arms come together again in the order of the documents, so that which arm ran first shows nowhere.
         return None if self.schema is None else merged((yes, no), self.schema)
+
+
+def compile_decide(at: Arrival) -> Decide:
+    settings = at.settings(DecideSettings)
+    query = at.condition(settings.condition)
+    then, then_schema = at.steps(settings.then)
+    otherwise, otherwise_schema = at.steps(settings.otherwise)
+    effect = any(shape.effect for shape in (*then, *otherwise))
+    return Decide(at.id, query, then, otherwise, at.together(then_schema, otherwise_schema), effect)

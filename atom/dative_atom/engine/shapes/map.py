@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-from dative.errors import StopRun
-from dative.errors import engine as codes
 from dative.ids import StepId
 from dative.process.shapes import MapSettings
 
 from dative_atom.documents.batch import LINEAGE_COLUMNS, payload_fields
-from dative_atom.engine.plan import Context
+from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow
 
@@ -35,25 +33,19 @@ class Map:
         return flow.failures(self.step, _assembled(columns, self.schema), evaluation.failures)
 
 
-def compile_map(step: StepId, settings: MapSettings, schema: pa.Schema, context: Context) -> Map:
+def compile_map(at: Arrival) -> Map:
     """Lineage columns always pass; with `keep: rest` the source's fields do that no target field replaces."""
+    settings, schema = at.settings(MapSettings), at.schema
     targets = {name.lower() for name in settings.fields}
     rest = payload_fields(schema) if settings.keep == "rest" else []
     lineage = [name for name in schema.names if name in LINEAGE_COLUMNS]
     passed = (*lineage, *(name for name in rest if name.lower() not in targets))
-    query = context.query(list(settings.fields.items()), f"step {step}")
-    types = query.types(context.session, _none(schema))
+    query, types = at.query(list(settings.fields.items()))
     for name, type_ in zip(settings.fields, types, strict=True):
         if pa.types.is_null(type_):
-            raise StopRun(
-                f"step {step}: field {name} has no type; CAST it", code=codes.COMPILE_FAILED, where=f"step {step}"
-            )
+            raise at.refused(f"field {name} has no type; CAST it")
     fields = [pa.field(name, type_) for name, type_ in zip(settings.fields, types, strict=True)]
-    return Map(step, query, passed, pa.schema([*(schema.field(name) for name in passed), *fields]))
-
-
-def _none(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], item.type) for item in schema], schema=schema)
+    return Map(at.id, query, passed, pa.schema([*(schema.field(name) for name in passed), *fields]))
 
 
 def _assembled(columns: list[pa.Array], schema: pa.Schema) -> pa.RecordBatch:

@@ -20,9 +20,9 @@ from dative.process.scalars import parse_mask
 from dative.process.shapes import MaskSettings
 
 from dative_atom.documents.batch import DOCUMENT
+from dative_atom.engine.arrival import Arrival, no_rows
 from dative_atom.engine.database import quoted
 from dative_atom.engine.expression import Expression
-from dative_atom.engine.plan import Context
 from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow
 from dative_atom.keys import environment_key
@@ -56,18 +56,18 @@ class Mask:
         return flow.failures(self.step, pa.RecordBatch.from_arrays(columns, schema=self.schema), evaluation.failures)
 
 
-def compile_mask(step: StepId, settings: MaskSettings, schema: pa.Schema, context: Context) -> Mask:
+def compile_mask(at: Arrival) -> Mask:
     """Fields that do not exist here are none of this document's secrets: a mask may name fields of both arms before."""
-    asked = {name: parse_mask(text) for name, text in settings.fields.items() if name in schema.names}
+    schema, context = at.schema, at.context
+    asked = {name: parse_mask(text) for name, text in at.settings(MaskSettings).fields.items() if name in schema.names}
     kept = [item for item in schema if asked.get(item.name, MaskSpec("redact")).kind != "drop"]
     masked = tuple(item.name for item in kept if item.name in asked)
     outputs = [(name, _expression(name, asked[name], schema.field(name).type, context.mask_key)) for name in masked]
     query = Query(outputs, context.scope(), context.tables)
     context.queries.append(query)
-    empty = pa.RecordBatch.from_arrays([pa.array([], item.type) for item in schema], schema=schema)
-    types = dict(zip(masked, query.types(context.session, empty), strict=True))
+    types = dict(zip(masked, query.types(context.session, no_rows(schema)), strict=True))
     return Mask(
-        step,
+        at.id,
         query,
         masked,
         pa.schema([item.with_type(types[item.name]) if item.name in types else item for item in kept]),

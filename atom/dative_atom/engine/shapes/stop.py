@@ -8,6 +8,7 @@ import pyarrow as pa
 from dative.ids import StepId
 
 from dative_atom.documents.batch import DOCUMENT
+from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.routing import Flow
 
 
@@ -25,3 +26,7 @@ class Stop:
     def apply(self, batch: pa.RecordBatch, flow: Flow) -> None:
         if batch.num_rows:
             flow.filtered.append((self.step, batch.column(DOCUMENT)))
+
+
+def compile_stop(at: Arrival) -> Stop:
+    return Stop(at.id)

@@ -10,11 +10,14 @@ import pyarrow.compute as pc
 from dative.errors import StopRun
 from dative.errors import engine as codes
 from dative.ids import StepId
+from dative.process.shapes import OperationSettings
 
 from dative_atom.connectors.base import Outcome, Writer
-from dative_atom.documents.batch import DOCUMENT, ERROR_COLUMNS, payload
+from dative_atom.documents.batch import DOCUMENT, ERROR_COLUMNS, payload, payload_fields
+from dative_atom.engine.arrival import Arrival, no_rows
+from dative_atom.engine.plan import Target
 from dative_atom.engine.query import Failure, Query
-from dative_atom.engine.retry import RetryPolicy
+from dative_atom.engine.retry import RetryPolicy, policy_of
 from dative_atom.engine.routing import ERRORS, Flow, Written, errors_of, without
 from dative_atom.journal.contract import LinkRows
 
@@ -113,3 +116,22 @@ def _target_ids(results: pa.RecordBatch) -> pa.Array:
 
 def _constant(text: str, rows: int) -> pa.Array:
     return pa.repeat(pa.scalar(text, pa.string()), rows)
+
+
+def compile_target(at: Arrival) -> TargetShape:
+    """Opens the writer."""
+    documents = pa.schema([at.schema.field(name) for name in payload_fields(at.schema)])
+    writer = at.context.open_writer(at.step, at.settings(OperationSettings), documents)
+    at.context.targets.append(Target(at.id, writer, documents))
+    timeout_s = at.step.timeout.total_seconds() if at.step.timeout else None
+    link = _link(at, pa.schema([*at.schema, *writer.result_fields]))
+    return TargetShape(at.id, at.step.verb, writer, policy_of(at.retry, timeout_s), link, at.schema)
+
+
+def _link(at: Arrival, schema: pa.Schema) -> Link | None:
+    link = at.step.link
+    if link is None:
+        return None
+    query = at.context.query(list(link.columns.items()), f"{at.where}, link")
+    query.types(at.context.session, no_rows(schema))
+    return Link(link.xref, tuple(link.columns), at.context.unique.get(link.xref, ()), query)

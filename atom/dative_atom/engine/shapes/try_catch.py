@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from dative.ids import StepId
+from dative.process.shapes import TrySettings
 
 from dative_atom.documents.batch import DOCUMENT, ERROR_COLUMNS
+from dative_atom.engine.arrival import Arrival, no_rows
 from dative_atom.engine.plan import Shape
 from dative_atom.engine.routing import ERRORS, Caught, Flow, merged, rows_of, run_steps
 
@@ -59,8 +62,37 @@ class Try:
         if not self.catch:
             flow.fail(errors)
             return None
-        documents = with_errors(rows_of(entered, errors.column(DOCUMENT)), errors)
+        documents = as_entered(errors, entered, flow)
         return without_errors(run_steps(self.catch, documents, flow))
+
+
+def as_entered(errors: pa.RecordBatch, entered: pa.RecordBatch, flow: Flow) -> pa.RecordBatch:
+    """The failed documents as they came to the try, with why they failed.
+
+    What failed may have been made inside the try: then the document it was made of is caught, once, with the first of
+    the reasons, and stands for all its failed parts from here on. Parts that did not fail have gone their way.
+    """
+    numbers = errors.column(DOCUMENT)
+    plain = pc.is_in(numbers, value_set=entered.column(DOCUMENT))
+    if pc.all(plain, min_count=0).as_py():
+        return with_errors(rows_of(entered, numbers), errors)
+    own = errors.filter(plain)
+    made = _stand_ins(errors.filter(pc.invert(plain)), entered, flow)
+    schema = catch_schema(entered.schema)
+    return merged((with_errors(rows_of(entered, own.column(DOCUMENT)), own), made), schema)
+
+
+def _stand_ins(errors: pa.RecordBatch, entered: pa.RecordBatch, flow: Flow) -> pa.RecordBatch:
+    """Documents as they came to the try, numbered anew, for those of their parts that failed."""
+    children, ancestors = flow.lineage.ancestry(entered.column(DOCUMENT))
+    failed = pc.is_in(children, value_set=errors.column(DOCUMENT))
+    children, ancestors = children.filter(failed), ancestors.filter(failed)
+    whole = pc.unique(ancestors)
+    numbers = flow.lineage.join(pc.index_in(ancestors, value_set=whole), children, len(whole))
+    first = children.take(pc.index_in(whole, value_set=ancestors))
+    reasons = errors.take(pc.index_in(first, value_set=errors.column(DOCUMENT)))
+    documents = with_errors(rows_of(entered, whole), reasons)
+    return documents.set_column(0, documents.schema.field(0), numbers)
 
 
 def _guarded(steps: Sequence[Shape], batch: pa.RecordBatch, caught: Caught, flow: Flow) -> pa.RecordBatch | None:
@@ -100,3 +132,15 @@ def split(shape: Try) -> tuple[TryHead | None, Try]:
         return None, shape
     head = TryHead(shape.step, shape.steps[:count], shape.steps[count - 1].schema)
     return head, Try(shape.step, shape.steps[count:], shape.catch, shape.schema, shape.effect)
+
+
+def compile_try(at: Arrival) -> Try:
+    settings = at.settings(TrySettings)
+    steps, through = at.steps(settings.steps)
+    catch, caught = at.steps(settings.catch, catch_schema(at.schema))
+    rescued = None
+    if caught is not None and settings.catch:
+        left = without_errors(no_rows(caught))
+        rescued = left.schema if left is not None else None
+    effect = any(shape.effect for shape in (*steps, *catch))
+    return Try(at.id, steps, catch, at.together(through, rescued), effect)

@@ -1,0 +1,37 @@
+"""How each verb is compiled; a new shape is one file beside this one and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from dative.process.shapes import (
+    DeadLetterSettings,
+    DecideSettings,
+    MapSettings,
+    MaskSettings,
+    OperationSettings,
+    ShapeSettings,
+    StopSettings,
+    TrySettings,
+)
+
+from dative_atom.engine.arrival import Arrival
+from dative_atom.engine.plan import Shape
+from dative_atom.engine.shapes.dead_letter import compile_dead_letter
+from dative_atom.engine.shapes.decide import compile_decide
+from dative_atom.engine.shapes.map import compile_map
+from dative_atom.engine.shapes.mask import compile_mask
+from dative_atom.engine.shapes.stop import compile_stop
+from dative_atom.engine.shapes.target import compile_target
+from dative_atom.engine.shapes.try_catch import compile_try
+
+COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
+    MapSettings: compile_map,
+    DecideSettings: compile_decide,
+    MaskSettings: compile_mask,
+    TrySettings: compile_try,
+    DeadLetterSettings: compile_dead_letter,
+    StopSettings: compile_stop,
+    OperationSettings: compile_target,
+}

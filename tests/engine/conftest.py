@@ -34,7 +34,10 @@ spec:
 
 @dataclass
 class Engine:
-    """Runs processes against systems in memory. batch_rows: of each execution. waits: the pauses that were taken."""
+    """Runs processes against systems in memory. batch_rows: of each execution. waits: the pauses that were taken.
+
+    seen: (step, document numbers) of what flowed out of each step.
+    """
 
     directory: Path
     clock: ManualClock
@@ -45,6 +48,7 @@ class Engine:
     recorder: Recorder = field(default_factory=Recorder)
     control: Control = field(default_factory=Control)
     serial: int = 0
+    seen: list[tuple[str, list[int]]] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 
@@ -103,8 +107,19 @@ class Engine:
         """Plan and run one execution of a process with this body to its end."""
         execution_id = execution_id or self.plan(retry_of)
         self.recorder, self.control = Recorder(), Control()
-        surroundings = Surroundings(self.clock, self.system.connect, self.control, self._wait)
+        surroundings = Surroundings(self.clock, self.system.connect, self.control, self._wait, observe=self._observe)
         return run_execution(self.message(body, execution_id), self.journal, surroundings, self.recorder)
+
+    def afresh(self) -> None:
+        """An empty journal and empty targets, as before the first execution."""
+        self.journal.close()
+        self.serial += 1
+        self.journal = SqliteJournal(self.directory / f"journal-{self.serial}.db", self.clock)
+        self.system.targets.clear()
+        self.seen.clear()
+
+    def _observe(self, step: str, out: pa.RecordBatch) -> None:
+        self.seen.append((step, out.column(0).to_pylist()))
 
     def _wait(self, seconds: float) -> bool:
         self.waits.append(seconds)
@@ -120,8 +135,9 @@ def clock() -> ManualClock:
 @pytest.fixture
 def engine(tmp_path: Path, clock: ManualClock) -> Iterator[Engine]:
     journal = SqliteJournal(tmp_path / "journal.db", clock)
-    yield Engine(tmp_path, clock, journal)
-    journal.close()
+    made = Engine(tmp_path, clock, journal)
+    yield made
+    made.journal.close()
 
 
 @pytest.fixture

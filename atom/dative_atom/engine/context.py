@@ -123,6 +123,7 @@ class Opened:
             mask_key=environment_key(self.message.environment_id),
             started_at=started_at,
             open_writer=self._writer,
+            new_session=self.database.session,
         )
         return compile_process(spec.steps, profile, context)
 

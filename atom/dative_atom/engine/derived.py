@@ -7,6 +7,7 @@ numbers of source documents. The record is Arrow columns; where nothing is deriv
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -29,10 +30,11 @@ class Derivation:
 
 @dataclass
 class Lineage:
-    """What was derived from what in one batch, in the order in which it happened."""
+    """What was derived from what in one batch, in the order in which it happened. Threads of one batch may share it."""
 
     derivations: list[Derivation] = field(default_factory=list)
     count: int = 0
+    guard: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
     def fork(self) -> Lineage:
         """The same so far; what is derived from now on stays apart."""
@@ -40,14 +42,16 @@ class Lineage:
 
     def derive(self, parents: pa.Array, *, replaces: bool = True) -> pa.Array:
         """Numbers for new documents, one for each parent given, in order: a parent may be given several times."""
-        children = self._numbers(len(parents))
-        self.derivations.append(Derivation(children, parents.cast(pa.uint64()), replaces))
+        with self.guard:
+            children = self._numbers(len(parents))
+            self.derivations.append(Derivation(children, parents.cast(pa.uint64()), replaces))
         return children
 
     def join(self, groups: pa.Array, parents: pa.Array, count: int) -> pa.Array:
         """Numbers for `count` new documents that replace several each. groups: of each parent, the index of its child."""
-        children = self._numbers(count)
-        self.derivations.append(Derivation(children.take(groups), parents.cast(pa.uint64()), replaces=True))
+        with self.guard:
+            children = self._numbers(count)
+            self.derivations.append(Derivation(children.take(groups), parents.cast(pa.uint64()), replaces=True))
         return children
 
     def _numbers(self, count: int) -> pa.Array:

@@ -18,7 +18,7 @@ from dative.errors import engine as codes
 from dative_atom.connectors.base import Position
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.channel import Channel, Closed
-from dative_atom.engine.database import Database
+from dative_atom.engine.database import Database, Session
 from dative_atom.engine.failpoints import reach
 from dative_atom.engine.plan import Plan
 from dative_atom.engine.query import Failure
@@ -143,13 +143,17 @@ class Transforming:
     """The transforming thread."""
 
     def __init__(
-        self, plan: Plan, database: Database, queue: str, recorder: Recorder, control: Control, step: str
+        self,
+        plan: Plan,
+        database: Database,
+        make_flow: Callable[[int, pa.RecordBatch, Session], Flow],
+        control: Control,
+        step: str,
     ) -> None:
         self.channel: Channel[Transformed] = Channel()
         self._plan = plan
         self._session = database.session()
-        self._queue = queue
-        self._recorder = recorder
+        self._make_flow = make_flow
         self._source_step = step
         self._thread: threading.Thread | None = None
         control.on_halt(self.channel.close)
@@ -177,7 +181,7 @@ class Transforming:
 
     def transform(self, piece: Piece, number: int) -> Transformed:
         """Lead one batch through the transform stage."""
-        flow = Flow(number, piece.documents, self._session, self._recorder, self._queue)
+        flow = self._make_flow(number, piece.documents, self._session)
         documents = flow.failures(self._source_step, piece.documents, _unreadable(piece))  # type: ignore[arg-type]
         out = run_steps(self._plan.transform, documents, flow)
         return Transformed(number, piece, out, flow)

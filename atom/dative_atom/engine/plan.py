@@ -79,6 +79,7 @@ class Context:
     """What compiling needs.
 
     session: of the compiling thread; it finds the types of expressions by evaluating them over no rows.
+    new_session: a further session, for steps that run in a thread of their own.
     mask_key: of the environment, the same in every execution. started_at: of the execution's first attempt.
     """
 
@@ -93,6 +94,7 @@ class Context:
     mask_key: bytes
     started_at: datetime
     open_writer: OpenWriter
+    new_session: Callable[[], Session]
     queries: list[Query] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 

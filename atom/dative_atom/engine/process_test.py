@@ -189,6 +189,7 @@ class _Case:
             mask_key=environment_key(ENVIRONMENT),
             started_at=now,
             open_writer=self._writer,
+            new_session=self.database.session,
         )
 
     def _writer(self, step: Step, settings: OperationSettings, documents: pa.Schema) -> Writer:

@@ -115,6 +115,29 @@ class Flow:
             links=list(self.links),
         )
 
+    def apart(self, session: Session) -> Flow:
+        """A flow for a thread of its own, with empty books that `take_in` puts with these. Lineage is shared."""
+        return Flow(
+            self.batch,
+            self.source,
+            session,
+            self.recorder,
+            self.queue,
+            self.effects,
+            self.observe,
+            lineage=self.lineage,
+        )
+
+    def take_in(self, other: Flow) -> None:
+        """Put what came to rest in a flow that was apart with what came to rest in this one."""
+        self.filtered.extend(other.filtered)
+        self.returned.extend(other.returned)
+        self.parked.extend(other.parked)
+        self.written.extend(other.written)
+        self.masked.extend(other.masked)
+        self.links.extend(other.links)
+        self.failed += other.failed
+
     def fail(self, errors: pa.RecordBatch) -> None:
         """These documents (rows of ERRORS) can not go on: to the innermost catch, or parked where there is none.
 

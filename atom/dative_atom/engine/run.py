@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
+import pyarrow as pa
 from dative.bundle.canonical import canonical_json
 from dative.clock import Clock
 from dative.errors import StopRun
@@ -32,7 +33,7 @@ from dative_atom.engine.parking import parked_documents
 from dative_atom.engine.pipeline import Control, Reading, Start, Transformed, Transforming, numbered, until_halted
 from dative_atom.engine.reports import report_execution, report_spans
 from dative_atom.engine.retry import LOST_COMMIT, Attempts, Waits
-from dative_atom.engine.routing import Flow, run_steps
+from dative_atom.engine.routing import Flow, Observer, run_steps
 from dative_atom.engine.tracking import tracked
 from dative_atom.journal.contract import Counts, Execution, ExecutionState, Journal, Settlement
 from dative_atom.telemetry.recorder import Recorder, parse_traceparent
@@ -48,7 +49,7 @@ class Surroundings:
     """What a caller may replace: tests do, the worker does not.
 
     wait: waits that many seconds and says whether the execution was halted meanwhile; None waits on the control.
-    progress: called with the counts after each settled batch.
+    progress: called with the counts after each settled batch. observe: with what flows out of every step.
     """
 
     clock: Clock
@@ -56,6 +57,7 @@ class Surroundings:
     control: Control = field(default_factory=Control)
     wait: Callable[[float], bool] | None = None
     progress: Callable[[Counts], None] | None = None
+    observe: Observer | None = None
 
 
 def run_execution(
@@ -143,9 +145,7 @@ class _Run:
             self.transactional = list(plan.transactional())
             start = self._resume()
             reading.begin(start)
-            transforming = Transforming(
-                plan, opened.database, opened.process.name, self.recorder, self.control, opened.process.spec.source.id
-            )
+            transforming = Transforming(plan, opened.database, self._flow, self.control, opened.process.spec.source.id)
             transforming.start(reading.channel, start.batch)
             self._deliver_all(transforming)
             reading.finish()
@@ -157,6 +157,10 @@ class _Run:
             if transforming is not None:
                 transforming.join()
             opened.close()
+
+    def _flow(self, batch: int, documents: pa.RecordBatch, session: Session) -> Flow:
+        queue = self.opened.process.name
+        return Flow(batch, documents, session, self.recorder, queue, observe=self.surroundings.observe)
 
     def _context(self) -> RunContext:
         """What readers and writers are lent."""

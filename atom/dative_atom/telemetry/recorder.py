@@ -124,7 +124,7 @@ class Recorder:
     @contextmanager
     def step(self, step: str, verb: str, batch: int, documents_in: int) -> Iterator[StepTimer]:
         """Record one step over one batch; calls made inside, in this thread, become its children."""
-        parent_id: str = getattr(self._current, "span_id", self.root_id)
+        parent_id = self.current
         timer = StepTimer(new_span_id(), documents_in)
         start_ns = time.time_ns()
         self._current.span_id = timer.span_id
@@ -166,6 +166,22 @@ class Recorder:
                 )
             )
 
+    @property
+    def current(self) -> str:
+        """The span under which this thread records."""
+        span_id: str = getattr(self._current, "span_id", self.root_id)
+        return span_id
+
+    @contextmanager
+    def under(self, span_id: str) -> Iterator[None]:
+        """Record what this thread does as children of a span that another thread has opened."""
+        before = self.current
+        self._current.span_id = span_id
+        try:
+            yield
+        finally:
+            self._current.span_id = before
+
     def traceparent(self) -> str:
         """For a call that is about to be made: this trace and a new span id."""
         return traceparent(self.trace_id, new_span_id())
@@ -176,7 +192,7 @@ class Recorder:
         """See `dative_atom.connectors.base.CallLog`, which this class is."""
         parsed = parse_traceparent(traceparent)
         span_id = parsed[1] if parsed else new_span_id()
-        parent_id: str = getattr(self._current, "span_id", self.root_id)
+        parent_id = self.current
         with self._lock:
             if not error and len(self.steps) + len(self.calls) >= SPANS_MAX:
                 self.dropped += 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from dative.process.shapes import (
+    BranchSettings,
     DeadLetterSettings,
     DecideSettings,
     MapSettings,
@@ -18,6 +19,7 @@ from dative.process.shapes import (
 
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.plan import Shape
+from dative_atom.engine.shapes.branch import compile_branch
 from dative_atom.engine.shapes.dead_letter import compile_dead_letter
 from dative_atom.engine.shapes.decide import compile_decide
 from dative_atom.engine.shapes.map import compile_map
@@ -31,6 +33,7 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     DecideSettings: compile_decide,
     MaskSettings: compile_mask,
     TrySettings: compile_try,
+    BranchSettings: compile_branch,
     DeadLetterSettings: compile_dead_letter,
     StopSettings: compile_stop,
     OperationSettings: compile_target,

@@ -1,6 +1,7 @@
 """The settings of every shape, and the step that carries them: what a process may say, not what is done."""
 
 from dative.process.shapes.base import Form, Nesting, Settings, ShapeSettings
+from dative.process.shapes.branch import BranchSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.map import MapSettings
@@ -30,6 +31,7 @@ __all__ = [
     "VERBS",
     "Arm",
     "BackoffSettings",
+    "BranchSettings",
     "DeadLetterSettings",
     "DecideSettings",
     "ErrorClass",

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dative.process.shapes.base import Settings, ShapeSettings
+from dative.process.shapes.branch import BranchSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.map import MapSettings
@@ -19,6 +20,7 @@ from dative.process.shapes.try_catch import TrySettings
 VERBS: dict[str, type[ShapeSettings]] = {
     "map": MapSettings,
     "decide": DecideSettings,
+    "branch": BranchSettings,
     "mask": MaskSettings,
     "try": TrySettings,
     "dead_letter": DeadLetterSettings,
@@ -27,7 +29,14 @@ VERBS: dict[str, type[ShapeSettings]] = {
 """Every verb that is no operation, in the order of the reference."""
 
 StepSettings = Annotated[
-    MapSettings | DecideSettings | MaskSettings | TrySettings | DeadLetterSettings | StopSettings | OperationSettings,
+    MapSettings
+    | DecideSettings
+    | BranchSettings
+    | MaskSettings
+    | TrySettings
+    | DeadLetterSettings
+    | StopSettings
+    | OperationSettings,
     Field(discriminator="shape"),
 ]
 

@@ -12,7 +12,7 @@ kind: ProcessTest
 fields: {AnnualRevenue: "decimal(18,2)"}
 cases:
   - name: a customer arrives
-    started_at: 2025-06-01T08:00:00Z
+    now: 2025-06-01T08:00:00Z
     input:
       - {Id: 001A, AnnualRevenue: 1000.10, Industry: Retail}
     tables: {rates: [{from: USD, to: EUR, date: 2025-01-01, rate: "0.9"}]}

@@ -306,11 +306,16 @@ def leave(force: bool, keep_journal: bool, data_dir: str | None) -> None:
 
 @main.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--case", default="", metavar="TEXT", help="Only cases whose name holds this.")
+@click.option("--show-steps", is_flag=True, help="Show the documents after every step.")
+@click.option("--update", is_flag=True, help="Write the expected part of failed cases anew.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write a JUnit report to this file.")
 @output
 @coded
-def test(path: Path, output: str) -> None:
+def test(path: Path, case: str, show_steps: bool, update: bool, junit: Path | None, output: str) -> None:
     """Run the test cases of a process file or folder, offline, on the engine that will run it."""
-    command = [sys.executable, "-m", "dative_atom.engine.process_test", str(path), "--output", output]
+    command = [sys.executable, "-m", "dative_atom.testing", str(path), "--output", output, "--case", case]
+    command += ["--show-steps"] * show_steps + ["--update"] * update + (["--junit", str(junit)] if junit else [])
     # A process of its own: the engine loads DuckDB and Arrow, the agent never does.
     sys.exit(subprocess.run(command, check=False).returncode)
 

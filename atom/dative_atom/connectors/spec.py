@@ -48,6 +48,7 @@ class OperationSpec:
     """One operation. results: the result.* columns a target gives back, name -> meaning.
 
     idempotent: writing the same batch again leaves the target as it was after the first time.
+    transactional: a batch becomes visible at its commit, together with its mark (`base.Writer.transactional`).
     """
 
     kind: Literal["source", "target"]
@@ -55,6 +56,7 @@ class OperationSpec:
     options: type[Settings]
     idempotent: bool
     results: Mapping[str, str] = field(default_factory=dict)
+    transactional: bool = False
 
 
 @dataclass(frozen=True)

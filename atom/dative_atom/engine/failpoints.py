@@ -1,13 +1,16 @@
 """Named boundaries of an execution at which a test may kill the worker.
 
 `DATIVE_FAILPOINT="name[:count]"` makes the process SIGKILL itself when it reaches that boundary for the count-th time
-(default 1). Without the variable, `reach` is one look at an empty string.
+(default 1). Without the variable, `reach` is one look at an empty string. A process that forks its workers arms them
+with `arm`; `count` tells how often a run passes which boundary.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections import Counter
 from typing import Final
 
 VARIABLE: Final = "DATIVE_FAILPOINT"
@@ -39,10 +42,28 @@ class _Armed:
 
 
 _armed = _Armed(os.environ.get(VARIABLE, ""))
+_passed: Counter[str] | None = None
+_guard = threading.Lock()
+
+
+def arm(asked: str) -> None:
+    """As the variable says it, for this process from now on; an empty text disarms."""
+    global _armed
+    _armed = _Armed(asked)
+
+
+def count() -> Counter[str]:
+    """Count from now on which boundary is passed how often; the counter goes on counting."""
+    global _passed
+    _passed = Counter()
+    return _passed
 
 
 def reach(name: str) -> None:
     """The execution is at this boundary. Dies here, at once and without cleaning up, when a test asked for it."""
+    if _passed is not None:
+        with _guard:
+            _passed[name] += 1
     if name != _armed.name:
         return
     _armed.left -= 1

@@ -14,6 +14,7 @@ from typing import Final
 import pyarrow as pa
 from dative.errors import StopRun
 from dative.errors import engine as codes
+from dative.ids import StepId
 
 from dative_atom.connectors.base import Position
 from dative_atom.documents.batch import DOCUMENT
@@ -154,7 +155,7 @@ class Transforming:
         self._plan = plan
         self._session = database.session()
         self._make_flow = make_flow
-        self._source_step = step
+        self._source_step = StepId(step)
         self._thread: threading.Thread | None = None
         control.on_halt(self.channel.close)
 
@@ -182,7 +183,9 @@ class Transforming:
     def transform(self, piece: Piece, number: int) -> Transformed:
         """Lead one batch through the transform stage."""
         flow = self._make_flow(number, piece.documents, self._session)
-        documents = flow.failures(self._source_step, piece.documents, _unreadable(piece))  # type: ignore[arg-type]
+        documents = flow.failures(self._source_step, piece.documents, _unreadable(piece))
+        if flow.observe is not None:
+            flow.observe(self._source_step, documents)
         out = run_steps(self._plan.transform, documents, flow)
         return Transformed(number, piece, out, flow)
 

@@ -1,15 +1,11 @@
-"""Runs a process over given documents, offline, with systems in memory: what `dative-atom test` stands on.
+"""Leads given documents through a process in the calling thread, with systems in memory: for properties and expressions.
 
-The same compiler, shapes and accounting as a real execution; only the connections are replaced, so that nothing is
-read and nothing is written. Every step's documents are kept.
+The same compiler, shapes and accounting as a real execution, without its stages and its journal; the tests beside a
+process run on the whole engine (`dative_atom.testing`).
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import json
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -200,28 +196,3 @@ class _Case:
 
     def _observe(self, step: StepId, out: pa.RecordBatch) -> None:
         self.steps.setdefault(step, []).extend(to_json(payload(out)))
-
-
-def main(arguments: list[str]) -> int:
-    """`PATH --output json|text`: run the cases beside the processes; 1 when one fails, or when there is none."""
-    from dative_atom.engine.cases import run_path
-
-    parser = argparse.ArgumentParser(prog="dative-atom test")
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--output", default="text")
-    given = parser.parse_args(arguments)
-    verdicts = run_path(given.path)
-    if given.output == "json":
-        cases = [{**dataclasses.asdict(verdict), "passed": verdict.passed} for verdict in verdicts]
-        sys.stdout.write(json.dumps({"cases": cases}) + "\n")
-    else:
-        for verdict in verdicts:
-            sys.stdout.write(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.process}: {verdict.name}\n")
-            sys.stdout.write(f"      {verdict.message}\n" if verdict.message else "")
-        if not verdicts:
-            sys.stdout.write(f"no cases: put them into tests/*.yaml beside {given.path}\n")
-    return 0 if verdicts and all(verdict.passed for verdict in verdicts) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from dative.clock import SystemClock
+from dative.clock import Clock, SystemClock
 from dative.errors import DativeError
 from dative.ids import ConnectionName
 
@@ -27,7 +27,7 @@ from dative_atom.connectors.base import ConnectionConfig
 from dative_atom.connectors.connection import open_connection
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
-from dative_atom.engine.run import Surroundings, run_execution
+from dative_atom.engine.run import Connect, Surroundings, run_execution
 from dative_atom.journal.contract import Counts, ExecutionState
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.worker.memory import limit_growth
@@ -79,12 +79,16 @@ def warm_up() -> None:
 class Worker:
     """One agent's worker. Writes to the socket are whole frames, from either thread."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(
+        self, connection: socket.socket, connect: Connect = open_connection, clock: Clock | None = None
+    ) -> None:
+        """connect, clock: what a process test puts in the place of real systems and of real time."""
         self._connection = connection
+        self._connect = connect
         self._work: queue.Queue[RunExecution | CheckConnection | None] = queue.Queue(maxsize=1)
         self._writing = threading.Lock()
         self._running: tuple[str, Control] | None = None
-        self._clock = SystemClock()
+        self._clock: Clock = clock or SystemClock()
         self._log = structlog.get_logger()
 
     def serve(self) -> int:
@@ -161,7 +165,9 @@ class Worker:
             try:
                 progress = _Progress(self, message.execution_id, self._clock)
                 ended = run_execution(
-                    message, journal, Surroundings(self._clock, control=control, progress=progress.settled)
+                    message,
+                    journal,
+                    Surroundings(self._clock, self._connect, control, progress=progress.settled),
                 )
             finally:
                 journal.close()
@@ -199,7 +205,7 @@ class Worker:
 class _Progress:
     """Tells the agent after a settled batch, at most ten times a second; what it leaves out the end repeats."""
 
-    def __init__(self, worker: Worker, execution_id: str, clock: SystemClock) -> None:
+    def __init__(self, worker: Worker, execution_id: str, clock: Clock) -> None:
         self._worker = worker
         self._execution_id = execution_id
         self._clock = clock

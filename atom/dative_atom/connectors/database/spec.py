@@ -100,6 +100,7 @@ SPEC = ConnectorSpec(
             InsertOptions,
             False,
             {"id": "The first result column, or the first column of the primary key, as text."},
+            transactional=True,
         ),
         "upsert": OperationSpec(
             "target",
@@ -107,6 +108,7 @@ SPEC = ConnectorSpec(
             UpsertOptions,
             True,
             {"id": "The first result column, or the first key column, as text."},
+            transactional=True,
         ),
     },
 )

@@ -73,6 +73,7 @@ SPEC = ConnectorSpec(
             WriteOptions,
             True,
             {"id": "Name of the file and row in it, as out/x-0.csv#3."},
+            transactional=True,
         ),
     },
 )

@@ -1,0 +1,135 @@
+"""Plays the test files beside processes and judges each case: `dative-atom test PATH`."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dative.errors.base import DativeError
+from dative.process.case_model import Case, ProcessTest
+from dative.process.cases import default_start, load_test
+from dative.process.load import load
+from dative.process.model import Process
+
+from dative_atom.testing.chaos import every_boundary
+from dative_atom.testing.compare import Difference, differences
+from dative_atom.testing.samples import case_rows, case_tables
+from dative_atom.testing.stage import Played, Stage
+from dative_atom.testing.system import CaseSystem
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One case of one process. differences: why it failed, none when it passed. steps: documents after every step.
+
+    kills: of a chaos case, how many workers were killed. seconds: of real time.
+    """
+
+    process: str
+    file: str
+    name: str
+    differences: Sequence[Difference] = ()
+    steps: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    kills: int = 0
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        return not self.differences
+
+    @property
+    def message(self) -> str:
+        return "; ".join(str(difference) for difference in self.differences)
+
+
+@dataclass(frozen=True)
+class TestFile:
+    """A test file that was read, with its process. folder: of the process."""
+
+    __test__ = False  # pytest: a class of the product, no tests
+
+    process: Process
+    folder: Path
+    path: Path
+    test: ProcessTest
+
+
+def run_path(path: Path, only: str = "") -> Iterator[Verdict]:
+    """Every case of the process file, or of all processes in the folder and below. A file that does not load fails.
+
+    only: part of a case's name; the others are left out.
+    """
+    for found in test_files(path):
+        if isinstance(found, Verdict):
+            yield found
+            continue
+        for case in found.test.cases:
+            if only in case.name:
+                yield judged(found, case)[0]
+
+
+def test_files(path: Path) -> Iterator[TestFile | Verdict]:
+    """The tests of the process file, or of all below the folder; a verdict where a file does not load."""
+    files = [path] if path.is_file() else sorted(path.rglob("*.y*ml"))
+    for file in files:
+        yield from _process(file, required=path.is_file())
+
+
+test_files.__test__ = False  # type: ignore[attr-defined]  # pytest: a function of the product, no test
+
+
+def _process(file: Path, *, required: bool) -> Iterator[TestFile | Verdict]:
+    text = file.read_bytes()
+    if not required and b"kind: Process\n" not in text.replace(b"\r", b""):
+        return
+    loaded = load(text, filename=file.name)
+    if loaded.process is None:
+        yield _broken(file.name, file.name, "loads", [finding.message for finding in loaded.findings])
+        return
+    for path in sorted([*file.parent.glob("tests/*.yaml"), *file.parent.glob("tests/*.yml")]):
+        found = load_test(path.read_bytes(), filename=path.name, process=loaded.process)
+        if found.test is None:
+            yield _broken(loaded.process.name, path.name, path.name, [str(finding) for finding in found.findings])
+        elif found.test.process in (None, loaded.process.name):
+            yield TestFile(loaded.process, file.parent, path, found.test)
+
+
+def _broken(process: str, file: str, name: str, messages: Sequence[str]) -> Verdict:
+    return Verdict(process, file, name, [Difference(name, "", None, None, message) for message in messages])
+
+
+def judged(file: TestFile, case: Case) -> tuple[Verdict, Played | None]:
+    """Play one case. The second is None when it could not be played."""
+    started_s = time.perf_counter()
+    try:
+        played, found, kills = _played(file, case)
+    except DativeError as error:
+        reason = Difference("case", "", None, None, f"{error}; {error.next}")
+        return Verdict(file.process.name, file.path.name, case.name, [reason]), None
+    seconds = time.perf_counter() - started_s
+    return Verdict(file.process.name, file.path.name, case.name, found, played.steps, kills, seconds), played
+
+
+def _played(file: TestFile, case: Case) -> tuple[Played, list[Difference], int]:
+    with tempfile.TemporaryDirectory(prefix="dative-case-") as place:
+        stage = Stage(
+            Path(place),
+            file.process,
+            case.now or default_start(),
+            case_tables(file.process, case, file.folder),
+            case.parameters,
+            case.batch_rows,
+        )
+        rows = case_rows(file.process, file.test, case, file.path.parent)
+        played = stage.play(stage.prepare(rows), CaseSystem(stage.folder, case.faults).connect)
+        found = differences(case, played)
+        if case.kill is None or found:
+            return played, found, 0
+    with tempfile.TemporaryDirectory(prefix="dative-case-") as place:
+        stage.folder = Path(place)
+        chaos = every_boundary(stage, rows, case.faults)
+    return played, list(chaos.differences), chaos.kills

@@ -8,7 +8,6 @@ view `batch`.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -104,9 +103,7 @@ class Session:
             connection.register(name, rows)
         connection.register(BATCH_VIEW, batch)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                table = connection.execute(sql).to_arrow_table()
+            table = connection.sql(sql).to_arrow_table()
         finally:
             connection.unregister(BATCH_VIEW)
             for name, _ in views:

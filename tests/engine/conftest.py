@@ -27,9 +27,11 @@ kind: Process
 metadata: {{name: sync}}
 spec:
   connections: {{crm: disk, erp: database}}
-  source: {{id: read, disk.read: {{connection: crm, path: in.csv, format: csv}}}}
+  source: {source}
 {body}
 """
+
+READ = "{id: read, disk.read: {connection: crm, path: in.csv, format: csv}}"
 
 
 @dataclass
@@ -56,9 +58,9 @@ class Engine:
         """The target of a step, made before it is opened so that a test can say how it behaves."""
         return self.system.targets.setdefault(step, MemoryTarget(**settings))  # type: ignore[arg-type]
 
-    def write_process(self, body: str) -> dict[str, str]:
+    def write_process(self, body: str, source: str = READ) -> dict[str, str]:
         """The artifacts of a process whose spec has this body."""
-        loaded = load(HEAD.format(body=body), filename="sync.yaml")
+        loaded = load(HEAD.format(body=body, source=source), filename="sync.yaml")
         assert loaded.process is not None, loaded.findings
         path = self.directory / "process.json"
         path.write_bytes(canonical_process(loaded.process))
@@ -88,11 +90,11 @@ class Engine:
             assert self.journal.plan(execution)
         return execution_id
 
-    def message(self, body: str, execution_id: ExecutionId) -> RunExecution:
+    def message(self, body: str, execution_id: ExecutionId, source: str = READ) -> RunExecution:
         return RunExecution(
             execution_id=execution_id,
             process="sync.json",
-            artifacts=self.write_process(body),
+            artifacts=self.write_process(body, source),
             bindings=[Binding("crm", "disk", {}, {}), Binding("erp", "database", {}, {})],
             environment_id="env",
             environment="test",
@@ -102,13 +104,18 @@ class Engine:
         )
 
     def run(
-        self, body: str, *, execution_id: ExecutionId | None = None, retry_of: list[DeadLetterId] | None = None
+        self,
+        body: str,
+        *,
+        execution_id: ExecutionId | None = None,
+        retry_of: list[DeadLetterId] | None = None,
+        source: str = READ,
     ) -> Execution:
         """Plan and run one execution of a process with this body to its end."""
         execution_id = execution_id or self.plan(retry_of)
         self.recorder, self.control = Recorder(), Control()
         surroundings = Surroundings(self.clock, self.system.connect, self.control, self._wait, observe=self._observe)
-        return run_execution(self.message(body, execution_id), self.journal, surroundings, self.recorder)
+        return run_execution(self.message(body, execution_id, source), self.journal, surroundings, self.recorder)
 
     def afresh(self) -> None:
         """An empty journal and empty targets, as before the first execution."""

@@ -16,6 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from dative_atom.documents.profile import without_fields
+
 
 @dataclass(frozen=True)
 class Unreadable:
@@ -47,6 +49,8 @@ def _plain(value: Any) -> Any:
 
 def from_json(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> tuple[pa.RecordBatch, list[Unreadable]]:
     """A batch of the schema from JSON values. Values that do not fit are null and named; unknown fields are left out."""
+    if not len(schema):
+        return without_fields(len(rows)), []
     columns, unreadable = [], []
     for item in schema:
         values = []

@@ -14,7 +14,7 @@ from dative.errors import StopRun
 from dative.errors import engine as codes
 from dative.ids import ConnectionName, StepId
 from dative.process.model import Process, XrefTable
-from dative.process.shapes import OperationSettings, Step
+from dative.process.shapes import DocumentsSettings, NothingSettings, OperationSettings, Step
 from pydantic import ValidationError
 
 from dative_atom.connectors.base import ConnectionConfig, Connector, Operation, Reader, RunContext, Writer
@@ -27,6 +27,7 @@ from dative_atom.engine.plan import Context, Plan
 from dative_atom.engine.seeds import unique_columns
 from dative_atom.engine.shapes.mask import environment_key
 from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
+from dative_atom.engine.starts import CALLER, CallerSource, NothingSource
 from dative_atom.engine.tracking import classified_fields, tracked_fields
 from dative_atom.journal.contract import Execution, Journal
 
@@ -48,6 +49,9 @@ class Connections:
         self._open: dict[str, Connector] = {}
         self._writers: list[Writer] = []
         self._guard = threading.Lock()
+
+    def bound(self, name: str) -> bool:
+        return name in self._bindings
 
     def get(self, name: str) -> Connector:
         """The connector of that logical connection. StopRun engine.binding_missing."""
@@ -206,16 +210,32 @@ def _source(
 ) -> Source:
     step = process.spec.source
     settings = step.settings
-    if not isinstance(settings, OperationSettings):
-        raise StopRun(f"the source of {process.name} is no operation", code=codes.PROCESS_UNREADABLE)
+    given = isinstance(settings, DocumentsSettings) and connections.bound(CALLER)
+    if isinstance(settings, DocumentsSettings) and not given:
+        return CallerSource(process.name)
+    if isinstance(settings, NothingSettings) and not execution.retry_of:
+        return NothingSource()
+
+    def profile() -> pa.Schema:
+        if isinstance(settings, NothingSettings):
+            return pa.schema([])
+        reader = open_reader()
+        try:
+            return reader.profile
+        finally:
+            reader.close()
 
     def open_reader() -> Reader:
+        if given:
+            return connections.get(CALLER).reader(Operation(StepId(step.id), "documents", "give", {}), context)
+        if not isinstance(settings, OperationSettings):
+            raise StopRun(f"the source of {process.name} is no operation", code=codes.PROCESS_UNREADABLE)
         return connections.get(settings.connection).reader(_operation(step, settings), context)
 
     if not execution.retry_of:
         return ReaderSource(open_reader, ledger)
     letters = [journal.dead_letter(letter_id) for letter_id in execution.retry_of]
-    return DeadLetterSource([letter for letter in letters if letter is not None], open_reader)
+    return DeadLetterSource([letter for letter in letters if letter is not None], profile)
 
 
 def _operation(step: Step, settings: OperationSettings) -> Operation:

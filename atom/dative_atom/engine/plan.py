@@ -75,12 +75,21 @@ class Target:
 
 
 @dataclass
+class Calling:
+    """A process is compiled for the step that calls it. returns: the columns at each of its `return_documents`."""
+
+    step: StepId
+    returns: list[pa.Schema] = field(default_factory=list)
+
+
+@dataclass
 class Context:
     """What compiling needs.
 
     session: of the compiling thread; it finds the types of expressions by evaluating them over no rows.
     new_session: a further session, for steps that run in a thread of their own.
     mask_key: of the environment, the same in every execution. started_at: of the execution's first attempt.
+    calling: None for the process that the execution runs.
     """
 
     process: str
@@ -97,6 +106,7 @@ class Context:
     new_session: Callable[[], Session]
     queries: list[Query] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    calling: Calling | None = None
 
     def scope(self) -> Scope:
         """A scope for the expressions of one query."""

@@ -78,6 +78,7 @@ class Flow:
 
     batch: its number. source: the documents as the source gave them, numbered. effects: None in the transform stage.
     queue: where documents are parked that nothing catches. observe: called with what flows out of every step.
+    handed_back: by the step that called a process, what that process returned; emptied by that step.
     """
 
     batch: int
@@ -96,6 +97,7 @@ class Flow:
     written: list[Written] = field(default_factory=list)
     masked: list[pa.Array] = field(default_factory=list)
     links: list[LinkRows] = field(default_factory=list)
+    handed_back: list[tuple[StepId, pa.RecordBatch]] = field(default_factory=list)
     failed: int = 0
 
     def fork(self, session: Session, effects: Effects) -> Flow:
@@ -113,6 +115,7 @@ class Flow:
             written=list(self.written),
             masked=list(self.masked),
             links=list(self.links),
+            handed_back=list(self.handed_back),
         )
 
     def apart(self, session: Session) -> Flow:
@@ -136,6 +139,7 @@ class Flow:
         self.written.extend(other.written)
         self.masked.extend(other.masked)
         self.links.extend(other.links)
+        self.handed_back.extend(other.handed_back)
         self.failed += other.failed
 
     def fail(self, errors: pa.RecordBatch) -> None:

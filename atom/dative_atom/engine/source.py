@@ -7,7 +7,7 @@ of its own; what has settled is told to it there, between two reads, because a r
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -109,19 +109,16 @@ class ReaderSource:
 class DeadLetterSource:
     """Dead letters that are tried again: their payloads, cast to the columns that the source has today."""
 
-    def __init__(self, letters: Sequence[DeadLetter], open_reader: OpenReader) -> None:
+    def __init__(self, letters: Sequence[DeadLetter], profile: Callable[[], pa.Schema]) -> None:
+        """profile: asks the source for its columns; may raise DativeError."""
         self._letters = letters
-        self._open_reader = open_reader
+        self._profile = profile
         self._schema: pa.Schema | None = None
 
     def open(self) -> pa.Schema:
         """The source's own profile; where it can not be asked, the types that the payloads show."""
         try:
-            reader = self._open_reader()
-            try:
-                self._schema = reader.profile
-            finally:
-                reader.close()
+            self._schema = self._profile()
         except DativeError:
             # The documents are here; that their source is away must not keep them from going on.
             payloads = [dict(letter.parked.payload) for letter in self._letters]

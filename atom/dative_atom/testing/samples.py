@@ -18,23 +18,15 @@ import pyarrow as pa
 from dative.errors.base import StopRun
 from dative.errors.testing import SAMPLE_UNREADABLE
 from dative.process.case_model import Case, ProcessTest
-from dative.process.datatypes import DataType, parse_type
+from dative.process.datatypes import TEXT, parse_type
 from dative.process.model import Process
-from dative.process.shapes import OperationSettings
+from dative.process.shapes import DocumentsSettings, OperationSettings
 
 from dative_atom.documents.json import from_json
+from dative_atom.documents.profile import profile_of
 
 SAMPLE_BYTES_MAX: Final = 64 * 1024**2
 SAMPLE_ROWS_MAX: Final = 100_000
-_ARROW: Final = {
-    "integer": pa.int64(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "time": pa.time64("us"),
-    "binary": pa.binary(),
-}
 Row = Mapping[str, Any]
 
 
@@ -92,13 +84,11 @@ def _schema(process: Process, test: ProcessTest, rows: Sequence[Row]) -> pa.Sche
     """Every field that the source lists, the test types or a record has; text where nothing else is said."""
     settings = process.spec.source.settings
     listed = settings.options.get("fields") if isinstance(settings, OperationSettings) else None
-    names = dict.fromkeys([*(listed if isinstance(listed, list) else ()), *test.fields])
+    declared = dict(settings.types) if isinstance(settings, DocumentsSettings) else {}
+    names = dict.fromkeys([*(listed if isinstance(listed, list) else ()), *declared, *test.fields])
     names.update(dict.fromkeys(name for record in rows for name in record))
-    return pa.schema([pa.field(str(name), _arrow(parse_type(test.fields.get(str(name), "text")))) for name in names])
-
-
-def _arrow(kind: DataType) -> pa.DataType:
-    return pa.decimal128(kind.precision, kind.scale) if kind.kind == "decimal" else _ARROW.get(kind.kind, pa.string())
+    types = {str(name): declared.get(str(name), TEXT) for name in names}
+    return profile_of({**types, **{name: parse_type(text) for name, text in test.fields.items()}})
 
 
 def case_tables(process: Process, case: Case, folder: Path) -> dict[str, str]:

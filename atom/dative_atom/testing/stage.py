@@ -20,12 +20,14 @@ from dative.errors import DativeError
 from dative.ids import ExecutionId, ProcessName, StepId
 from dative.process.load import canonical_process
 from dative.process.model import Process, XrefTable
+from dative.process.shapes import DocumentsSettings
 
 from dative_atom.documents.batch import DOCUMENT, payload
 from dative_atom.documents.json import to_json
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Connect, Surroundings, run_execution
+from dative_atom.engine.starts import CALLER
 from dative_atom.journal.contract import Counts, DeadLetter, Execution
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.testing.system import Effect, effects, write_source
@@ -143,6 +145,8 @@ class Stage:
             self.bindings.get(name) or Binding(name, connector, {}, {})
             for name, connector in self.process.spec.connections.items()
         ]
+        if isinstance(self.process.spec.source.settings, DocumentsSettings):
+            bound.append(Binding(CALLER, "documents", {}, {}))
         self._plan()
         return RunExecution(
             execution_id=EXECUTION,

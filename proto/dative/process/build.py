@@ -22,6 +22,7 @@ from dative.process.scalars import STEP_NAME
 from dative.process.shapes import (
     BESIDE,
     MODIFIERS,
+    SOURCES,
     STEPS_MAX,
     VERBS,
     Arm,
@@ -36,6 +37,7 @@ from dative.process.shapes import (
 )
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_SHAPES = {**VERBS, **SOURCES}
 _HIDDEN = frozenset(("shape",))  # tells the settings models apart in a bundle; no key of the YAML
 
 
@@ -189,7 +191,7 @@ class _Builder:
 
     def _verb(self, data: Mapping[str, Any], path: Path) -> str | None:
         candidates = [key for key in data if key != "id" and key not in MODIFIERS and key not in BESIDE]
-        verbs = [key for key in candidates if key in VERBS or "." in key]
+        verbs = [key for key in candidates if key in _SHAPES or "." in key]
         for key in candidates:
             if key not in verbs and verbs:
                 known = (*MODIFIERS, *(name for name, verb in BESIDE.items() if verb == verbs[0]), "id")
@@ -229,7 +231,7 @@ class _Builder:
         return step_id
 
     def _misplaced(self, data: Mapping[str, Any], verb: str, path: Path) -> None:
-        shape = verb if verb in VERBS else "operation"
+        shape = verb if verb in _SHAPES else "operation"
         for key in data:
             if (key in BESIDE and BESIDE[key] != verb) or (key in MODIFIERS and shape not in MODIFIERS[key]):
                 owners = BESIDE.get(key) or " or ".join(sorted(MODIFIERS[key]))
@@ -237,7 +239,7 @@ class _Builder:
                 self._report.key(codes.MISPLACED, message, (*path, key))
 
     def _settings(self, verb: str, data: Mapping[str, Any], path: Path, step_id: str) -> Settings | None:
-        model = VERBS.get(verb)
+        model = _SHAPES.get(verb)
         if model is None:
             return self._operation(verb, data[verb], (*path, verb))
         plain = _plain(model.FORM, verb, data)
@@ -257,7 +259,7 @@ class _Builder:
         step_id: str,
     ) -> Settings:
         """The settings with their nested steps, which are built even where the rest does not fit."""
-        values = dict(held) if held is not None else {"condition": "NULL"}
+        values = dict(held) if held is not None else {model.FORM.value or "": "NULL"}
         for name, nesting in model.FORM.nested.items():
             place = model.FORM.place(verb, name)
             steps = self._nested(nesting, _at(data, place), (*path, *place), f"{step_id}-{place[-1]}")

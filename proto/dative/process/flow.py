@@ -19,7 +19,14 @@ from dative.process.expression import Expression, OwnCall, literal_text, read_ex
 from dative.process.fields import Fields, FieldState
 from dative.process.findings import Path, Report, nearest
 from dative.process.model import FieldClass, Process, RatesTable, XrefTable
-from dative.process.shapes import OperationSettings, ShapeSettings, Step, UnknownSettings
+from dative.process.shapes import (
+    DocumentsSettings,
+    NothingSettings,
+    OperationSettings,
+    ShapeSettings,
+    Step,
+    UnknownSettings,
+)
 
 
 @dataclass
@@ -60,6 +67,7 @@ class FlowCheck:
         self._profiles = profiles
         self._partial = partial
         self.lineage = Lineage()
+        self._returns: list[Fields] = []
 
     def run(self) -> None:
         """The whole process, source first."""
@@ -93,7 +101,15 @@ class FlowCheck:
         self.lineage.record(step, fields)
         return fields
 
+    def returned(self, fields: Fields) -> None:
+        """These documents go back to the process that called this one."""
+        self._returns.append(fields)
+
     def _declared(self, step: Step) -> dict[str, DataType] | None:
+        if isinstance(step.settings, DocumentsSettings):
+            return dict(step.settings.types)
+        if isinstance(step.settings, NothingSettings):
+            return {}
         operation = self.operation(step.settings)
         if operation is None or _is_partial(self._partial, ("spec", "source"), step):
             return None

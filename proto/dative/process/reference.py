@@ -82,6 +82,15 @@ def _steps() -> Iterator[list[str]]:
         "their id written; the others get one from where they stand (`deliver-catch-1`).",
         "",
     ]
+    yield [
+        "## Sources",
+        "",
+        "`spec.source` is an operation that reads, or one of these. It is a step with an id like the others.",
+        "",
+    ]
+    for verb, model in shapes.SOURCES.items():
+        yield [f"### {verb}", "", *_about(model), *_verb_keys(verb, model), ""]
+    yield ["## Shapes", ""]
     for verb, model in shapes.VERBS.items():
         yield [f"### {verb}", "", *_about(model), *_verb_keys(verb, model), ""]
     modifiers: dict[str, type[BaseModel] | None] = {

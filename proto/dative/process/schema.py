@@ -8,6 +8,7 @@ types and what depends on another place of the file.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def _only(key: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _step(catalog: Catalog, kind: str) -> dict[str, Any]:
     """A step: every verb as a property, so that editors offer them all, and exactly one of them needed."""
-    verbs = {} if kind == "source" else _shape_verbs()
+    verbs = _shape_verbs(shapes.SOURCES if kind == "source" else shapes.VERBS)
     for name, connector in sorted(catalog.connectors.items()):
         for key, operation in sorted(connector.operations.items()):
             if operation.kind == kind:
@@ -95,10 +96,8 @@ def _step(catalog: Catalog, kind: str) -> dict[str, Any]:
     }
 
 
-def _shape_verbs() -> dict[str, Any]:
-    return {
-        name: {**_verb(model), "description": (model.__doc__ or "").strip()} for name, model in shapes.VERBS.items()
-    }
+def _shape_verbs(verbs: Mapping[str, type[shapes.ShapeSettings]]) -> dict[str, Any]:
+    return {name: {**_verb(model), "description": (model.__doc__ or "").strip()} for name, model in verbs.items()}
 
 
 def _verb(model: type[shapes.ShapeSettings]) -> dict[str, Any]:

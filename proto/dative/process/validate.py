@@ -21,7 +21,7 @@ from dative.process.findings import Finding, Path, Report, SourceMap, in_file_or
 from dative.process.flow import FlowCheck
 from dative.process.model import Process
 from dative.process.scalars import is_time_zone
-from dative.process.shapes import OperationSettings, Step
+from dative.process.shapes import SOURCES, OperationSettings, Step
 
 BINDS = ("lastRunDate", "lastSuccessDate", "watermark")
 """What a filter may name beside the process' parameters."""
@@ -82,6 +82,8 @@ class _Check:
         for step, path in self._process.steps():
             if isinstance(step.settings, OperationSettings):
                 self._operation(step, step.settings, path)
+            else:
+                self._place(step, path)
 
     def _triggers(self) -> None:
         for index, trigger in enumerate(self._spec.triggers):
@@ -102,6 +104,12 @@ class _Check:
                 self._report.value(codes.UNKNOWN_CONNECTOR, f'unknown connector "{connector}"{note}', path)
             elif name not in used and not self._partial:
                 self._report.warn(codes.UNUSED_CONNECTION, f'no step uses the connection "{name}"', path)
+
+    def _place(self, step: Step, path: Path) -> None:
+        is_source = path == ("spec", "source")
+        if is_source != (step.verb in SOURCES) and step.verb != "unknown":
+            message = f"{step.verb} is no source" if is_source else f"{step.verb} can only be the process' source"
+            self._report.key(codes.WRONG_DIRECTION, message, (*path, step.verb))
 
     def _operation(self, step: Step, settings: OperationSettings, path: Path) -> None:
         here = (*path, step.verb)

@@ -12,6 +12,8 @@ from dative.process.shapes import (
     MapSettings,
     MaskSettings,
     OperationSettings,
+    ReturnDocumentsSettings,
+    RouteSettings,
     ShapeSettings,
     StopSettings,
     TrySettings,
@@ -24,6 +26,8 @@ from dative_atom.engine.shapes.dead_letter import compile_dead_letter
 from dative_atom.engine.shapes.decide import compile_decide
 from dative_atom.engine.shapes.map import compile_map
 from dative_atom.engine.shapes.mask import compile_mask
+from dative_atom.engine.shapes.return_documents import compile_return_documents
+from dative_atom.engine.shapes.route import compile_route
 from dative_atom.engine.shapes.stop import compile_stop
 from dative_atom.engine.shapes.target import compile_target
 from dative_atom.engine.shapes.try_catch import compile_try
@@ -31,10 +35,12 @@ from dative_atom.engine.shapes.try_catch import compile_try
 COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     MapSettings: compile_map,
     DecideSettings: compile_decide,
+    RouteSettings: compile_route,
     MaskSettings: compile_mask,
     TrySettings: compile_try,
     BranchSettings: compile_branch,
     DeadLetterSettings: compile_dead_letter,
     StopSettings: compile_stop,
+    ReturnDocumentsSettings: compile_return_documents,
     OperationSettings: compile_target,
 }

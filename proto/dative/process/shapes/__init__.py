@@ -4,10 +4,13 @@ from dative.process.shapes.base import Form, Nesting, Settings, ShapeSettings
 from dative.process.shapes.branch import BranchSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
+from dative.process.shapes.documents import DocumentsSettings, NothingSettings
 from dative.process.shapes.map import MapSettings
 from dative.process.shapes.mask import MaskSettings
 from dative.process.shapes.operation import OperationSettings
-from dative.process.shapes.registry import BESIDE, VERBS
+from dative.process.shapes.registry import BESIDE, SOURCES, VERBS
+from dative.process.shapes.return_documents import ReturnDocumentsSettings
+from dative.process.shapes.route import RouteSettings
 from dative.process.shapes.step import (
     MODIFIERS,
     STEPS_MAX,
@@ -27,6 +30,7 @@ from dative.process.shapes.unknown import UnknownSettings
 __all__ = [
     "BESIDE",
     "MODIFIERS",
+    "SOURCES",
     "STEPS_MAX",
     "VERBS",
     "Arm",
@@ -34,14 +38,18 @@ __all__ = [
     "BranchSettings",
     "DeadLetterSettings",
     "DecideSettings",
+    "DocumentsSettings",
     "ErrorClass",
     "Form",
     "LinkSettings",
     "MapSettings",
     "MaskSettings",
     "Nesting",
+    "NothingSettings",
     "OperationSettings",
     "RetrySettings",
+    "ReturnDocumentsSettings",
+    "RouteSettings",
     "Settings",
     "ShapeSettings",
     "Step",

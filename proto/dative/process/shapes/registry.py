@@ -10,9 +10,12 @@ from dative.process.shapes.base import Settings, ShapeSettings
 from dative.process.shapes.branch import BranchSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
+from dative.process.shapes.documents import DocumentsSettings, NothingSettings
 from dative.process.shapes.map import MapSettings
 from dative.process.shapes.mask import MaskSettings
 from dative.process.shapes.operation import OperationSettings
+from dative.process.shapes.return_documents import ReturnDocumentsSettings
+from dative.process.shapes.route import RouteSettings
 from dative.process.shapes.step import Arm, Step
 from dative.process.shapes.stop import StopSettings
 from dative.process.shapes.try_catch import TrySettings
@@ -20,22 +23,31 @@ from dative.process.shapes.try_catch import TrySettings
 VERBS: dict[str, type[ShapeSettings]] = {
     "map": MapSettings,
     "decide": DecideSettings,
+    "route": RouteSettings,
     "branch": BranchSettings,
     "mask": MaskSettings,
     "try": TrySettings,
     "dead_letter": DeadLetterSettings,
     "stop": StopSettings,
+    "return_documents": ReturnDocumentsSettings,
 }
-"""Every verb that is no operation, in the order of the reference."""
+"""Every verb of a step that is no operation, in the order of the reference."""
+
+SOURCES: dict[str, type[ShapeSettings]] = {"documents": DocumentsSettings, "nothing": NothingSettings}
+"""Every verb of a source that is no operation."""
 
 StepSettings = Annotated[
     MapSettings
     | DecideSettings
+    | RouteSettings
     | BranchSettings
     | MaskSettings
     | TrySettings
     | DeadLetterSettings
     | StopSettings
+    | ReturnDocumentsSettings
+    | DocumentsSettings
+    | NothingSettings
     | OperationSettings,
     Field(discriminator="shape"),
 ]
@@ -43,6 +55,6 @@ StepSettings = Annotated[
 BESIDE: dict[str, str] = {key: verb for verb, model in VERBS.items() for key in model.FORM.beside}
 """Key beside a verb -> the verb it belongs to; no two verbs share one."""
 
-_recursive: tuple[type[Settings], ...] = (*VERBS.values(), Arm, Step)
+_recursive: tuple[type[Settings], ...] = (*VERBS.values(), *SOURCES.values(), Arm, Step)
 for _model in _recursive:
     _model.model_rebuild(_types_namespace={"Step": Step, "StepSettings": StepSettings})

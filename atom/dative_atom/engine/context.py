@@ -14,6 +14,7 @@ from dative.errors import StopRun
 from dative.errors import engine as codes
 from dative.ids import ConnectionName, StepId
 from dative.process.model import Process, XrefTable
+from dative.process.scalars import parse_duration
 from dative.process.shapes import DocumentsSettings, NothingSettings, OperationSettings, Step
 from pydantic import ValidationError
 
@@ -28,11 +29,13 @@ from dative_atom.engine.seeds import unique_columns
 from dative_atom.engine.shapes.mask import environment_key
 from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
 from dative_atom.engine.starts import CALLER, CallerSource, NothingSource
-from dative_atom.engine.tracking import classified_fields, tracked_fields
+from dative_atom.engine.tracking import Tracking, classified_fields, tracking_of
 from dative_atom.journal.contract import Execution, Journal
 
 BATCH_ROWS_PARAMETER: Final = "batch_rows"
 BATCH_ROWS_MAX: Final = 100_000
+RECEIPTS_KEEP_PARAMETER: Final = "receipts_keep"
+RECEIPTS_KEEP_S: Final = 30 * 86400.0
 POOL_SHARE: Final = 2
 """DuckDB's own pool is this part of the worker's memory: batches on their way need the rest."""
 
@@ -101,8 +104,21 @@ class Opened:
     context: RunContext
     message: Message
     execution: Execution
+    tracking: Tracking
     classified: frozenset[str] = field(default_factory=frozenset)
-    tracked: tuple[str, ...] = ()
+
+    @property
+    def receipts_keep_s(self) -> float:
+        """How long receipts are kept: the environment's <process>.receipts_keep, else RECEIPTS_KEEP_S."""
+        asked = self.message.parameters.get(RECEIPTS_KEEP_PARAMETER)
+        if not asked:
+            return RECEIPTS_KEEP_S
+        try:
+            return parse_duration(asked).total_seconds()
+        except ValueError as error:
+            raise StopRun(
+                f"{self.process.name}.{RECEIPTS_KEEP_PARAMETER} is {asked!r}: {error}", code=codes.PARAMETER_INVALID
+            ) from error
 
     @property
     def batch_rows(self) -> int:
@@ -195,8 +211,8 @@ def open_execution(
         context=context,
         message=message,
         execution=execution,
+        tracking=tracking_of(process.spec, environment_key(message.environment_id)),
         classified=classified_fields(process.spec),
-        tracked=tracked_fields(process.spec),
     )
 
 

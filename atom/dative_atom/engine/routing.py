@@ -61,6 +61,20 @@ class Written:
     target: pa.Array
 
 
+@dataclass(frozen=True)
+class Reached:
+    """Documents that came to a target, whatever it said of each: what receipts are made of, one row a document.
+
+    outcome: of `connectors.base.Outcome`; code: of the error, or null; target: their id there, or null.
+    """
+
+    step: StepId
+    documents: pa.Array
+    outcome: pa.Array
+    code: pa.Array
+    target: pa.Array
+
+
 @dataclass
 class Caught:
     """What a try has at hand: the documents as they came to it, and those that failed since."""
@@ -95,6 +109,7 @@ class Flow:
     returned: list[tuple[StepId, pa.Array]] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
+    reached: list[Reached] = field(default_factory=list)
     masked: list[pa.Array] = field(default_factory=list)
     links: list[LinkRows] = field(default_factory=list)
     handed_back: list[tuple[StepId, pa.RecordBatch]] = field(default_factory=list)
@@ -113,6 +128,7 @@ class Flow:
             returned=list(self.returned),
             parked=list(self.parked),
             written=list(self.written),
+            reached=list(self.reached),
             masked=list(self.masked),
             links=list(self.links),
             handed_back=list(self.handed_back),

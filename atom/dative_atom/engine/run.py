@@ -18,6 +18,7 @@ from dative.clock import Clock
 from dative.errors import StopRun
 from dative.errors import engine as codes
 from dative.ids import ExecutionId
+from dative.v1 import telemetry_pb2
 
 from dative_atom.connectors.base import ConnectionConfig, Connector, Position, RunContext
 from dative_atom.connectors.connection import open_connection
@@ -31,6 +32,7 @@ from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.message import Message
 from dative_atom.engine.parking import parked_documents
 from dative_atom.engine.pipeline import Control, Reading, Start, Transformed, Transforming, numbered, until_halted
+from dative_atom.engine.receipts import receipts_of
 from dative_atom.engine.reports import report_execution, report_spans
 from dative_atom.engine.retry import LOST_COMMIT, Attempts, Waits
 from dative_atom.engine.routing import Flow, Observer, run_steps
@@ -136,6 +138,7 @@ class _Run:
             self.message, self.execution, self.journal, self.surroundings.connect, self._context(), self.ledger
         )
         self.opened = opened
+        self.receipts_keep_s = opened.receipts_keep_s
         self.control.on_halt(opened.database.interrupt)
         reading = Reading(opened.source, self.recorder, self.control)
         transforming: Transforming | None = None
@@ -252,7 +255,9 @@ class _Run:
 
     def _settlement(self, item: Transformed, flow: Flow, fates: Fates) -> Settlement:
         opened, source = self.opened, item.piece.documents
-        letters = parked_documents(flow, opened.classified, opened.tracked, item.piece.origins)
+        now = self.surroundings.clock.now()
+        keys = opened.tracking.keys(source, flow.session)
+        letters = parked_documents(flow, opened.classified, opened.tracking.fields, item.piece.origins)
         again = {letter.origin for letter in letters}
         return Settlement(
             execution_id=self.execution.execution_id,
@@ -264,11 +269,25 @@ class _Run:
             dead_letters=letters,
             resolved=[origin for origin in item.piece.origins if origin not in again],
             links=flow.links,
-            tracked=list(
-                tracked(fates, source, opened.tracked, self.execution.execution_id, self.execution.process, item.batch)
-            ),
+            tracked=list(tracked(fates, keys, self._about(item.batch), now)),
+            receipts=receipts_of(flow, keys),
+            receipts_keep_s=self.receipts_keep_s,
+            attempt=self.execution.attempt,
+            fencing_token=self.message.fencing_token,
+            at=now,
             seen=item.piece.seen.pairs(),
             forget_before=item.piece.seen.forget_before,
+        )
+
+    def _about(self, batch: int) -> telemetry_pb2.TrackedDocuments:
+        """What each record of tracked documents of this batch names."""
+        execution = self.execution
+        return telemetry_pb2.TrackedDocuments(
+            execution_id=execution.execution_id,
+            process=execution.process,
+            process_version=execution.process_version,
+            attempt=execution.attempt,
+            batch=batch,
         )
 
     def _move(self, item: Transformed) -> Counts | None:

@@ -1,25 +1,32 @@
 """Which documents are found again by which key: one columnar record per settled batch, a few bytes a document.
 
-Classified fields are never tracked in the clear (Invariant 6): a field that the process classifies is no key, whatever
-`track` says.
+A classified field is never tracked in the clear (Invariant 6): it is a key only where `track` says `hash(Field)`, and
+then nothing but an HMAC under the environment's key leaves the atom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from dative.process.model import Spec
 from dative.v1 import telemetry_pb2
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.accounting import Fates
+from dative_atom.engine.database import Session
 from dative_atom.engine.routing import rows_of
+from dative_atom.keys import TOKEN_BYTES, TRACKED_CHARACTERS_MAX, tracking_key
 
 ROWS_MAX: Final = 16_384
-"""Documents a record: some 400 kB with two keys, below the 1 MiB that a message to the controller may have."""
-_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="zstd")
+BODY_BYTES_MAX: Final = 700_000
+"""Of one record: below the 1 MiB that a message to the controller may have. Records beyond either bound are halved."""
+_BLOCK_BYTES: Final = 64
+_ZSTD: Final = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
 def classified_fields(spec: Spec) -> frozenset[str]:
@@ -27,37 +34,104 @@ def classified_fields(spec: Spec) -> frozenset[str]:
 
 
 def tracked_fields(spec: Spec) -> tuple[str, ...]:
-    """The source fields by which a document may be found."""
-    return tuple(name for name in spec.track if name not in classified_fields(spec))
+    """The source fields by which a document may be found in the clear."""
+    classified = classified_fields(spec)
+    return tuple(key.field for key in spec.tracked_keys if not key.hashed and key.field not in classified)
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """The keys of a process' documents. fields: in the clear; hashed: as a hash under `key`, see `dative_atom.keys`."""
+
+    fields: tuple[str, ...]
+    hashed: tuple[str, ...]
+    key: bytes
+
+    def keys(self, source: pa.RecordBatch, session: Session) -> pa.RecordBatch:
+        """DOCUMENT, "key.<field>" texts and "hash.<field>" bytes: one row per document of the source, in its order."""
+        columns = {DOCUMENT: source.column(DOCUMENT)}
+        for name in self.fields:
+            if name in source.schema.names:
+                columns[f"key.{name}"] = _text(source.column(name))
+        for name in self.hashed:
+            if name in source.schema.names:
+                columns[f"hash.{name}"] = _hashed(_text(source.column(name)), self.key, session)
+        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def tracking_of(spec: Spec, environment_key: bytes) -> Tracking:
+    hashed = tuple(key.field for key in spec.tracked_keys if key.hashed)
+    return Tracking(tracked_fields(spec), hashed, tracking_key(environment_key))
 
 
 def tracked(
-    fates: Fates, source: pa.RecordBatch, fields: Sequence[str], execution_id: str, process: str, batch: int
+    fates: Fates, keys: pa.RecordBatch, about: telemetry_pb2.TrackedDocuments, at: datetime
 ) -> Iterator[bytes]:
-    """Serialized dative.v1.TrackedDocuments of the batch; none where nothing is tracked."""
-    present = [name for name in fields if name in source.schema.names]
-    if not present or not len(fates.documents):
+    """Serialized dative.v1.TrackedDocuments of the batch; none where nothing is tracked.
+
+    keys: of `Tracking.keys`. about: the execution, process and batch that each record names.
+    """
+    if keys.num_columns == 1 or not len(fates.documents):
         return
-    documents = source.select([DOCUMENT, *present])
-    if not documents.column(DOCUMENT).equals(fates.documents):
-        documents = rows_of(documents, fates.documents)
+    if not keys.column(DOCUMENT).equals(fates.documents):
+        keys = rows_of(keys, fates.documents)
     columns = {
         "document": fates.documents,
         "outcome": fates.outcome.dictionary_encode(),
         "step": fates.step.dictionary_encode(),
         "target": fates.target,
-        **{f"key.{name}": documents.column(name).cast(pa.string()) for name in present},
+        **{name: keys.column(name) for name in keys.schema.names[1:]},
     }
     whole = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-    for start in range(0, whole.num_rows, ROWS_MAX):
-        rows = whole.slice(start, ROWS_MAX)
-        yield telemetry_pb2.TrackedDocuments(
-            execution_id=execution_id, process=process, batch=batch, rows=rows.num_rows, arrow=_ipc(rows)
-        ).SerializeToString()
+    for first, rows, body in in_parts(whole, _ZSTD):
+        record = telemetry_pb2.TrackedDocuments(
+            part=first,
+            rows=rows,
+            arrow=body,
+            settled_at_ms=int(at.timestamp() * 1000),
+            hashed=any(name.startswith("hash.") for name in keys.schema.names),
+        )
+        record.MergeFrom(about)
+        yield record.SerializeToString()
 
 
-def _ipc(rows: pa.RecordBatch) -> bytes:
+def in_parts(rows: pa.RecordBatch, options: pa.ipc.IpcWriteOptions, first: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """(index of the first row, rows, Arrow IPC stream) of as few records as the bounds allow."""
+    for start in range(0, rows.num_rows, ROWS_MAX):
+        piece = rows.slice(start, ROWS_MAX)
+        body = _ipc(piece, options)
+        if len(body) <= BODY_BYTES_MAX or piece.num_rows == 1:
+            yield first + start, piece.num_rows, body
+            continue
+        half = piece.num_rows // 2
+        yield from in_parts(piece.slice(0, half), options, first + start)
+        yield from in_parts(piece.slice(half), options, first + start + half)
+
+
+def _ipc(rows: pa.RecordBatch, options: pa.ipc.IpcWriteOptions) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema, options=_OPTIONS) as stream:
+    with pa.ipc.new_stream(sink, rows.schema, options=options) as stream:
         stream.write_batch(rows)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def _text(column: pa.Array) -> pa.Array:
+    text = column.cast(pa.string())
+    longest = pc.max(pc.binary_length(text)).as_py()
+    if longest is not None and longest > TRACKED_CHARACTERS_MAX:
+        text = pc.utf8_slice_codeunits(text, 0, TRACKED_CHARACTERS_MAX)
+    return text
+
+
+def _hashed(text: pa.Array, key: bytes, session: Session) -> pa.Array:
+    """`dative_atom.keys.hashed_key` of a whole column, in DuckDB. Source of the construction: RFC 2104."""
+    padded = key.ljust(_BLOCK_BYTES, b"\0")
+    inner, outer = (_blob(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+    digest = f"sha256({outer} || unhex(sha256({inner} || encode(value))))"
+    sql = f"SELECT unhex(left({digest}, {2 * TOKEN_BYTES})) AS token FROM batch"
+    found = session.query(sql, pa.RecordBatch.from_arrays([text], names=["value"]))
+    return found.column(0).cast(pa.binary(TOKEN_BYTES))
+
+
+def _blob(data: bytes) -> str:
+    return "'" + "".join(f"\\x{byte:02X}" for byte in data) + "'::BLOB"

@@ -130,11 +130,39 @@ class LinkRows:
 
 
 @dataclass(frozen=True)
+class Receipts:
+    """What one target has of the documents of one batch, or where they were parked before any target had seen them.
+
+    part: index of its first row among the step's receipts of the batch. body: Arrow IPC stream, lz4, one row a document:
+    document uint64; outcome, code dictionary<string>; target string; "key.<field>" string, "hash.<field>" binary(16).
+    """
+
+    step: StepId
+    part: int
+    rows: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class ReceiptRecord:
+    """Receipts as they are kept. sequence: rises in the order of settling. attempt: the one that had the effect."""
+
+    sequence: int
+    execution_id: ExecutionId
+    batch: int
+    attempt: int
+    fencing_token: int
+    at: datetime
+    receipts: Receipts
+
+
+@dataclass(frozen=True)
 class Settlement:
     """Everything that becomes valid when one batch has come to rest.
 
     position: canonical JSON, or None where this batch moves none (a retry of dead letters).
     documents_end: the next unused document number. resolved: dead letters whose documents were written now.
+    receipts: kept for receipts_keep_s; attempt and fencing_token: of whoever had these effects; at: when it had them.
     tracked: serialized dative.v1.TrackedDocuments messages. seen: the ledger's additions, key -> version, and the
     version before which it forgets.
     """
@@ -151,6 +179,11 @@ class Settlement:
     tracked: Sequence[bytes] = ()
     seen: Sequence[tuple[str, str]] = ()
     forget_before: str | None = None
+    receipts: Sequence[Receipts] = ()
+    receipts_keep_s: float = 0.0
+    attempt: int = 0
+    fencing_token: int = 0
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +263,11 @@ class Journal(Protocol):
 
     def ledger(self, stream: str, keys: Iterable[str]) -> dict[str, str]:
         """The versions last settled of those keys."""
+        ...
+
+    # receipts
+    def receipts(self, execution_id: ExecutionId, after: int = 0, *, limit: int = 100) -> list[ReceiptRecord]:
+        """Of its settled batches in the order of settling, those beyond sequence `after`."""
         ...
 
     # cross-references written at run time

@@ -20,7 +20,6 @@ from dative.clock import Clock
 from dative.errors import DativeError, RetryLater, StopRun
 from dative.errors import journal as codes
 
-SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_S: Final = 20.0
 """How long a method waits for another process' transaction; then `journal.busy`."""
 
@@ -51,6 +50,19 @@ CREATE TABLE outbox (
 CREATE TABLE spool (one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, acknowledged INTEGER NOT NULL,
   records INTEGER NOT NULL, bytes INTEGER NOT NULL);
 """
+_UPGRADES: Final = (
+    # 1 -> 2: receipts.
+    """
+CREATE TABLE receipt (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL, batch INTEGER NOT NULL, step TEXT NOT NULL,
+  part INTEGER NOT NULL, attempt INTEGER NOT NULL, fencing_token INTEGER NOT NULL, at REAL NOT NULL,
+  expires_at REAL NOT NULL, rows INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (execution_id, batch, step, part)
+);
+CREATE INDEX receipt_expires ON receipt (expires_at);
+""",
+)
+"""What brings a journal from each version to the next; a new one takes all of them, so there is one way to a schema."""
+SCHEMA_VERSION: Final = 1 + len(_UPGRADES)
 
 
 class Database:
@@ -66,15 +78,16 @@ class Database:
         self._cipher = AESGCM(_sealing_key(path.with_name(path.name + ".key")))
         with self.transaction() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
+            if version > SCHEMA_VERSION:
+                raise StopRun(
+                    f"journal {path} has version {version}, this program reads {SCHEMA_VERSION}", code=codes.UNREADABLE
+                )
+            for script in (_SCHEMA, *_UPGRADES)[version:]:
+                for statement in script.split(";"):
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            if version == 0:
                 self.created(db)
-        if version not in (0, SCHEMA_VERSION):
-            raise StopRun(
-                f"journal {path} has version {version}, this program reads {SCHEMA_VERSION}", code=codes.UNREADABLE
-            )
 
     def created(self, db: sqlite3.Connection) -> None:
         """Called once, inside the transaction that made the schema."""

@@ -16,6 +16,7 @@ from dative.v1 import telemetry_pb2
 
 from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
 from dative_atom.journal.dead_letters import DeadLetters
+from dative_atom.journal.receipts import ReceiptBook
 from dative_atom.journal.xref import CrossReferences
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -36,7 +37,7 @@ def _tracked_record(serialized: bytes) -> bytes:
     return bytes(length) + serialized
 
 
-class Settling(DeadLetters, CrossReferences):
+class Settling(DeadLetters, CrossReferences, ReceiptBook):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def resume(self, execution_id: ExecutionId) -> Resume:
@@ -97,6 +98,7 @@ class Settling(DeadLetters, CrossReferences):
             self.resolve(db, execution, dead_letter_id)
         for links in settlement.links:
             self.linked(db, links)
+        self.receipted(db, settlement)
         for serialized in settlement.tracked:
             self.reported(db, "tracked_documents", _tracked_record(serialized))
         return counts

@@ -22,6 +22,12 @@ BINDING_MISSING = Code(
     "The process uses a connection that this environment does not bind.",
     "Bind it and deploy again: dative env connection set NAME.",
 )
+PARAMETER_INVALID = Code(
+    "engine.parameter_invalid",
+    "FAILED_PRECONDITION",
+    "A value that this environment sets for the process is not of the form it must have, so nothing was read.",
+    "Correct it: dative env set ENVIRONMENT PROCESS.PARAMETER=VALUE, and deploy again.",
+)
 PARAMETER_MISSING = Code(
     "engine.parameter_missing",
     "FAILED_PRECONDITION",

@@ -57,18 +57,28 @@ class Spans(_message.Message):
     def __init__(self, otlp: _Optional[bytes] = ..., items: _Optional[int] = ..., execution_id: _Optional[str] = ...) -> None: ...
 
 class TrackedDocuments(_message.Message):
-    __slots__ = ("execution_id", "process", "batch", "rows", "arrow")
+    __slots__ = ("execution_id", "process", "batch", "rows", "arrow", "process_version", "attempt", "part", "settled_at_ms", "hashed")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     ARROW_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    HASHED_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     process: str
     batch: int
     rows: int
     arrow: bytes
-    def __init__(self, execution_id: _Optional[str] = ..., process: _Optional[str] = ..., batch: _Optional[int] = ..., rows: _Optional[int] = ..., arrow: _Optional[bytes] = ...) -> None: ...
+    process_version: int
+    attempt: int
+    part: int
+    settled_at_ms: int
+    hashed: bool
+    def __init__(self, execution_id: _Optional[str] = ..., process: _Optional[str] = ..., batch: _Optional[int] = ..., rows: _Optional[int] = ..., arrow: _Optional[bytes] = ..., process_version: _Optional[int] = ..., attempt: _Optional[int] = ..., part: _Optional[int] = ..., settled_at_ms: _Optional[int] = ..., hashed: _Optional[bool] = ...) -> None: ...
 
 class Dropped(_message.Message):
     __slots__ = ("signal", "items", "reason")

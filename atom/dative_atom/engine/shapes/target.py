@@ -18,7 +18,7 @@ from dative_atom.engine.arrival import Arrival, no_rows
 from dative_atom.engine.plan import Target
 from dative_atom.engine.query import Failure, Query
 from dative_atom.engine.retry import RetryPolicy, policy_of
-from dative_atom.engine.routing import ERRORS, Flow, Written, errors_of, without
+from dative_atom.engine.routing import ERRORS, Flow, Reached, Written, errors_of, without
 from dative_atom.journal.contract import LinkRows
 
 RESULT_ID = "result.id"
@@ -58,6 +58,8 @@ class TargetShape:
             raise StopRun(
                 f"step {self.step}: {results.num_rows} outcomes for {batch.num_rows} documents", code=codes.READ_INVALID
             )
+        documents, told = batch.column(DOCUMENT), (results.column("outcome"), results.column("code"))
+        flow.reached.append(Reached(self.step, documents, *told, _target_ids(results)))
         done = pc.is_in(results.column("outcome"), value_set=pa.array([Outcome.APPLIED.value, Outcome.UNCHANGED.value]))
         if not pc.all(done).as_py():
             refused = pc.invert(done)

@@ -22,6 +22,7 @@ from dative.v1 import agent_pb2, agent_pb2_grpc
 
 from dative_atom.agent import identity as identities
 from dative_atom.agent.apply import Applier, Hooks
+from dative_atom.agent.asking import Asking
 from dative_atom.agent.books import Books
 from dative_atom.agent.bundles import Bundles
 from dative_atom.agent.commands import CommandLog, Commands
@@ -102,7 +103,15 @@ class Agent:
         )
         self.command_log = CommandLog(directory.commands, clock)
         self.commands = Commands(
-            self.books, self.bundles, self.executions, self.runner, seal_key, clock, self.command_log, self.drain
+            self.books,
+            self.bundles,
+            self.executions,
+            self.runner,
+            seal_key,
+            clock,
+            self.command_log,
+            self.drain,
+            Asking(self.books, seal_key, clock, self.identity.environment_id),
         )
         hooks = LinkHooks(self._hello, self._heartbeat, self.applier.offer, self._commanded, self._connected)
         self.link = Link(self.connection, self.health, clock, hooks)

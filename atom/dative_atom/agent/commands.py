@@ -29,6 +29,7 @@ from dative.rpc import status_of
 from dative.secrets import SealKey, open_sealed, seal, seal_info
 from dative.v1 import agent_pb2, types_pb2
 
+from dative_atom.agent.asking import Asking
 from dative_atom.agent.books import Books
 from dative_atom.agent.bundles import Bundles
 from dative_atom.agent.executions import Executions
@@ -48,6 +49,8 @@ PAYLOAD_BYTES_MAX = 512 * 1024
 MASKED = "***"
 PAYLOAD_PURPOSE = "dative/dead-letter/v1"
 REPAIR_PURPOSE = "dative/dead-letter-repair/v1"
+READS = frozenset({"hash_key", "read_receipts"})
+"""They change nothing, so one that comes twice is answered twice and no record of it is kept."""
 _ID = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
 
 Result = agent_pb2.CommandResult
@@ -98,6 +101,7 @@ class Commands:
         clock: AgentClock,
         log_: CommandLog,
         drain: Callable[[bool], Awaitable[None]],
+        asking: Asking,
     ) -> None:
         self._books, self._journal = books, books.journal
         self._bundles = bundles
@@ -107,6 +111,7 @@ class Commands:
         self._clock = clock
         self._log = log_
         self._drain = drain
+        self._asking = asking
         self._under_way: dict[str, asyncio.Future[Result]] = {}
 
     async def carry_out(self, command: agent_pb2.Command) -> Result:
@@ -122,7 +127,7 @@ class Commands:
         command_id, kind = command.command_id, command.WhichOneof("kind") or ""
         try:
             self._check(command)
-            known = await asyncio.to_thread(self._log.begin, command_id)
+            known = await asyncio.to_thread(self._log.begin, command_id) if kind not in READS else None
             if known is not None:
                 return known
             result = await self._one(kind, command)
@@ -130,7 +135,7 @@ class Commands:
             result = Result(status=status_of(refused))
             result.status.message = redactor.redact(refused.message)
         result.command_id = command_id
-        if _ID.match(command_id):
+        if _ID.match(command_id) and kind not in READS:
             await asyncio.to_thread(self._log.end, result)
         log.info("command.carried_out", command_id=command_id, kind=kind, code=result.status.code)
         return result
@@ -151,6 +156,8 @@ class Commands:
             "repair_dead_letter": self._repair,
             "drain": self._drain_or_resume,
             "test_connection": self._test,
+            "hash_key": self._hash_key,
+            "read_receipts": self._read_receipts,
         }
         handler = handlers.get(kind)
         if handler is None:
@@ -238,6 +245,12 @@ class Commands:
             for name, passed, detail in checked.checks
         ]
         return Result(test_connection=agent_pb2.TestConnectionResult(checks=checks))
+
+    async def _hash_key(self, command: agent_pb2.Command) -> Result:
+        return Result(hash_key=await self._asking.hash_key(command.hash_key))
+
+    async def _read_receipts(self, command: agent_pb2.Command) -> Result:
+        return Result(read_receipts=await self._asking.read_receipts(command.read_receipts))
 
 
 def _fields(data: bytes) -> dict[str, Any]:

@@ -64,9 +64,7 @@ def tracking_of(spec: Spec, environment_key: bytes) -> Tracking:
     return Tracking(tracked_fields(spec), hashed, tracking_key(environment_key))
 
 
-def tracked(
-    fates: Fates, keys: pa.RecordBatch, about: telemetry_pb2.TrackedDocuments, at: datetime
-) -> Iterator[bytes]:
+def tracked(fates: Fates, keys: pa.RecordBatch, about: telemetry_pb2.TrackedDocuments, at: datetime) -> Iterator[bytes]:
     """Serialized dative.v1.TrackedDocuments of the batch; none where nothing is tracked.
 
     keys: of `Tracking.keys`. about: the execution, process and batch that each record names.

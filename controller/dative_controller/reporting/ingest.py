@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dative_controller.reporting.otlp import decode
-from dative_controller.store import reports, traces
+from dative_controller.store import reports, traces, tracking
 from dative_controller.store.database import Database
 from dative_controller.store.reports import Reporter
 from dative_controller.telemetry.log import log
@@ -182,7 +182,7 @@ def _put_record(sql: Connection, batch: Batch, sequence: int, item: Item, now_ms
     elif kind == "spans":
         traces.add(sql, item.spans)
     elif kind == "tracked_documents":
-        reports.put_tracked(sql, batch.reporter, record.tracked_documents, now_ms)
+        tracking.put(sql, batch.reporter, record.tracked_documents, now_ms)
     elif kind == "event":
         reports.put_event(sql, batch.reporter, spool_epoch=batch.spool_epoch, sequence=sequence, reported=record.event)
     elif kind == "dropped":

@@ -26,6 +26,7 @@ from dative_controller.links.enrollment import EnrollmentServicer
 from dative_controller.links.feed import Feed
 from dative_controller.links.hub import Hub
 from dative_controller.reporting.forward import Forwarder
+from dative_controller.reporting.indexer import Indexer
 from dative_controller.reporting.ingest import Ingestor
 from dative_controller.reporting.retention import forget_forever
 from dative_controller.reporting.spans import SpanSink
@@ -254,6 +255,7 @@ class Controller:
         start("feed", core.feed.follow_forever(core.hub.apply))
         start("heartbeats", core.hub.flush_forever())
         start("ingest", core.ingestor.commit_forever())
+        start("index", Indexer(core.database, self.clock, core.ingestor.stored).run_forever())
         start("spans", core.spans.flush_forever())
         start("retention", forget_forever(core.database, self.config.retention, self.clock))
         if not core.database.is_sqlite:

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from dative_controller.server.caller import caller
 from dative_controller.server.core import Core, page_size
-from dative_controller.server.execution_service import visible_in
 from dative_controller.server.permissions import OPERATORS
+from dative_controller.server.visible import visible_in
 from dative_controller.store import fleet, reports
 
 Context = grpc.aio.ServicerContext[Any, Any]

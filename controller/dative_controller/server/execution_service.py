@@ -8,16 +8,16 @@ from typing import Any
 import grpc.aio
 from dative.errors import DativeError
 from dative.errors import control as codes
-from dative.errors.rpc import INVALID
 from dative.v1 import agent_pb2, control_pb2, control_pb2_grpc, types_pb2
 from sqlalchemy import Connection
 
-from dative_controller.reporting.find import find
 from dative_controller.reporting.otlp import decode
 from dative_controller.server.caller import Caller, caller
 from dative_controller.server.choose import choose_atom
 from dative_controller.server.core import Core, page_size
-from dative_controller.store import environments, fleet, reports, traces
+from dative_controller.server.documents import find_documents, read_receipts
+from dative_controller.server.visible import visible_in
+from dative_controller.store import fleet, reports, traces
 
 Context = grpc.aio.ServicerContext[Any, Any]
 DEAD_LETTERS_SHOWN = 20
@@ -28,15 +28,6 @@ FINISHED = (
     types_pb2.EXECUTION_STATE_FAILED,
     types_pb2.EXECUTION_STATE_CANCELLED,
 )
-
-
-def visible_in(sql: Connection, who: Caller, environment: str) -> list[str] | None:
-    """Ids of the environments to look in; None: all. Errors: control.not_found, rpc.permission_denied."""
-    if not environment:
-        return who.environments()
-    row = environments.find(sql, environment)
-    who.require(row.environment_id)
-    return [str(row.environment_id)]
 
 
 class ExecutionServicer(control_pb2_grpc.ExecutionServiceServicer):
@@ -132,12 +123,13 @@ class ExecutionServicer(control_pb2_grpc.ExecutionServiceServicer):
     async def FindDocuments(  # noqa: N802
         self, request: control_pb2.FindDocumentsRequest, _context: Context
     ) -> control_pb2.FindDocumentsResponse:
-        if not request.key:
-            raise DativeError("key: give the value of a tracked field", code=INVALID)
-        who = caller()
-        within = await self._core.database.read(lambda sql: visible_in(sql, who, request.environment))
-        found = await find(self._core.database, request.key, environments=within, rows_max=page_size(request.page_size))
-        return control_pb2.FindDocumentsResponse(documents=found)
+        return await find_documents(self._core, request)
+
+    async def ReadReceipts(  # noqa: N802
+        self, request: control_pb2.ControlReadReceiptsRequest, _context: Context
+    ) -> AsyncIterator[control_pb2.ControlReadReceiptsResponse]:
+        async for piece in read_receipts(self._core, request):
+            yield piece
 
     async def GetTrace(self, request: control_pb2.GetTraceRequest, _context: Context) -> control_pb2.GetTraceResponse:  # noqa: N802
         await self._core.spans.flush()

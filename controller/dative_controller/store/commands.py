@@ -58,5 +58,10 @@ def result_of(connection: Connection, command_id: str) -> agent_pb2.CommandResul
     return agent_pb2.CommandResult.FromString(body) if body is not None else None
 
 
+def drop(connection: Connection, command_id: str) -> None:
+    """Its result has been taken and is not to be kept."""
+    connection.execute(delete(command).where(command.c.command_id == command_id))
+
+
 def forget(connection: Connection, expired_before_ms: int) -> None:
     connection.execute(delete(command).where(command.c.expires_ms < expired_before_ms))

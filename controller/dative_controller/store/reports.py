@@ -1,4 +1,4 @@
-"""What atoms report: executions, dead letters, tracked documents, events, and how far each spool is stored.
+"""What atoms report: executions, dead letters, events, and how far each spool is stored.
 
 Reports come at least once and out of order; each row knows whether what arrives is newer than what it holds.
 """
@@ -15,7 +15,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from dative_controller.store.database import insert
 from dative_controller.store.resolve import one
-from dative_controller.store.schema import dead_letter, event, execution, spool_position, tracked_batch
+from dative_controller.store.schema import dead_letter, event, execution, spool_position
 
 DEAD_LETTER_STATES = ("waiting", "retrying", "resolved", "discarded")
 
@@ -131,21 +131,6 @@ def put_dead_letter(connection: Connection, reporter: Reporter, reported: types_
     )
 
 
-def put_tracked(connection: Connection, reporter: Reporter, batch: telemetry_pb2.TrackedDocuments, now_ms: int) -> None:
-    values = {"rows": batch.rows, "received_ms": now_ms, "body": batch.arrow, "process": batch.process}
-    connection.execute(
-        insert(connection, tracked_batch)
-        .values(
-            execution_id=batch.execution_id,
-            batch=batch.batch,
-            atom_id=reporter.atom_id,
-            environment_id=reporter.environment_id,
-            **values,
-        )
-        .on_conflict_do_update(index_elements=["execution_id", "batch", "atom_id"], set_=values)
-    )
-
-
 def put_event(
     connection: Connection, reporter: Reporter, *, spool_epoch: str, sequence: int, reported: telemetry_pb2.Event
 ) -> None:
@@ -221,43 +206,21 @@ def find_dead_letter(connection: Connection, wanted: str) -> Row[Any]:
     return one(connection, dead_letter, "dead letter", wanted, id_column="dead_letter_id", name_column=None)
 
 
-def dead_letter_of(connection: Connection, execution_id: str, document: int) -> types_pb2.DeadLetter | None:
-    """The newest dead letter of one document of an execution."""
-    query = select(dead_letter.c.body).where(
-        dead_letter.c.execution_id == execution_id, dead_letter.c.document == document
+def dead_letters_of(
+    connection: Connection, documents: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], types_pb2.DeadLetter]:
+    """The newest dead letter of each of these documents (execution id, document number) that has one."""
+    query = select(dead_letter.c.execution_id, dead_letter.c.document, dead_letter.c.body).where(
+        dead_letter.c.execution_id.in_({execution_id for execution_id, _ in documents}),
+        dead_letter.c.document.in_({document for _, document in documents}),
     )
-    body = connection.execute(query.order_by(dead_letter.c.dead_letter_id.desc()).limit(1)).scalar_one_or_none()
-    return types_pb2.DeadLetter.FromString(body) if body is not None else None
+    rows = connection.execute(query.order_by(dead_letter.c.dead_letter_id))
+    newest = {(row.execution_id, row.document): row.body for row in rows}
+    return {key: types_pb2.DeadLetter.FromString(newest[key]) for key in documents if key in newest}
 
 
-def tracked_page(
-    connection: Connection, *, environments: Sequence[str] | None, before: tuple[int, str, int] | None, rows_max: int
-) -> list[Row[Any]]:
-    """Tracked batches newest first, each joined with its execution's trace id. before: keyset of the last row seen."""
-    columns = tracked_batch.c
-    query = (
-        select(tracked_batch, execution.c.trace_id)
-        .outerjoin(execution, execution.c.execution_id == columns.execution_id)
-        .order_by(columns.received_ms.desc(), columns.execution_id.desc(), columns.batch.desc())
-        .limit(rows_max)
-    )
-    if environments is not None:
-        query = query.where(columns.environment_id.in_(environments))
-    if before is not None:
-        at, execution_id, batch = before
-        query = query.where(
-            or_(
-                columns.received_ms < at,
-                and_(columns.received_ms == at, columns.execution_id < execution_id),
-                and_(columns.received_ms == at, columns.execution_id == execution_id, columns.batch < batch),
-            )
-        )
-    return list(connection.execute(query))
-
-
-def forget(connection: Connection, *, documents_before_ms: int, executions_before_ms: int, now_ms: int) -> None:
+def forget(connection: Connection, *, executions_before_ms: int, now_ms: int) -> None:
     """Retention. A dead letter is kept as long as its own queue says."""
-    connection.execute(delete(tracked_batch).where(tracked_batch.c.received_ms < documents_before_ms))
     connection.execute(delete(event).where(event.c.occurred_ms < executions_before_ms))
     connection.execute(delete(execution).where(execution.c.reported_ms < executions_before_ms))
     connection.execute(delete(dead_letter).where(dead_letter.c.expires_ms.between(1, now_ms)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 metadata = MetaData(
     naming_convention={
@@ -31,6 +31,11 @@ def _text(name: str, default: str | None = "") -> Column[str]:
 def _int(name: str, *, default: int | None = 0, primary: bool = False) -> Column[int]:
     kept = None if default is None or primary else str(default)
     return Column(name, BigInteger, nullable=False, primary_key=primary, server_default=kept, autoincrement=False)
+
+
+def _number(name: str) -> Column[int]:
+    """A primary key that the database counts."""
+    return Column(name, BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
 
 
 def _bytes(name: str) -> Column[bytes]:
@@ -210,18 +215,40 @@ span = _table(
     _text("links"),
     Index(None, "start_ns"),
 )
-tracked_batch = _table(
-    "tracked_batch",
-    _key("execution_id"),
-    _int("batch", primary=True),
-    _key("atom_id"),
+# Where documents came to rest, as atoms send it: some thousand documents a part. The body stands apart, so that parts
+# are filtered without reading it. `number` rises with every part that arrives.
+tracked_part = _table(
+    "tracked_part",
+    _number("number"),
+    _text("execution_id"),
+    _int("batch"),
+    _int("part"),
+    _text("atom_id"),
     _text("environment_id"),
     _text("process"),
+    _int("process_version"),
+    _int("attempt"),
     _int("rows"),
+    _int("settled_ms"),
     _int("received_ms"),
-    _bytes("body"),
+    UniqueConstraint("execution_id", "batch", "part", "atom_id"),
     Index(None, "received_ms"),
 )
+tracked_body = _table("tracked_body", _int("number", primary=True), _bytes("body"))
+tracked_fresh = _table("tracked_fresh", _int("number", primary=True), _int("rows"))  # parts that no segment covers yet
+tracked_hashing = _table("tracked_hashing", _key("environment_id"))  # it has parts with hashed keys
+# The index over the keys of parts: see reporting/index.py for the form of a page.
+tracked_segment = _table(
+    "tracked_segment",
+    _key("segment_id"),
+    _int("level"),
+    _int("stride"),
+    _int("ordinal_bytes"),
+    _int("entries"),
+    _int("first_number"),
+    _int("last_number"),
+)
+tracked_page = _table("tracked_page", _key("segment_id"), _int("bucket", primary=True), _bytes("body"))
 event = _table(
     "event",
     _key("atom_id"),

@@ -226,6 +226,12 @@ EXECUTION_UNKNOWN = Code(
     "No unfinished execution of that id is on this atom.",
     "List what runs: dative execution list",
 )
+SEARCHES_TOO_MANY = Code(
+    "agent.too_many_searches",
+    "RESOURCE_EXHAUSTED",
+    "The atom hashes so many searched values a minute and no more, so that nobody can try out values with it.",
+    "Wait a minute; look into the audit log if it was not you: dative audit list.",
+)
 COMMAND_EXPIRED = Code(
     "agent.command_expired",
     "DEADLINE_EXCEEDED",

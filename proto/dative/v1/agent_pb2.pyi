@@ -228,7 +228,7 @@ class Goodbye(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection")
+    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
@@ -239,6 +239,8 @@ class Command(_message.Message):
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     REPAIR_DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     TEST_CONNECTION_FIELD_NUMBER: _ClassVar[int]
+    HASH_KEY_FIELD_NUMBER: _ClassVar[int]
+    READ_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     expires_at: _timestamp_pb2.Timestamp
     traceparent: str
@@ -249,23 +251,29 @@ class Command(_message.Message):
     drain: Drain
     repair_dead_letter: RepairDeadLetter
     test_connection: TestConnection
-    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ...) -> None: ...
+    hash_key: HashKey
+    read_receipts: ReadReceipts
+    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ...) -> None: ...
 
 class CommandResult(_message.Message):
-    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection")
+    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RUN_PROCESS_FIELD_NUMBER: _ClassVar[int]
     RETRY_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     SHOW_DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     TEST_CONNECTION_FIELD_NUMBER: _ClassVar[int]
+    HASH_KEY_FIELD_NUMBER: _ClassVar[int]
+    READ_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     status: _types_pb2.Status
     run_process: RunProcessResult
     retry_dead_letters: RetryDeadLettersResult
     show_dead_letter: ShowDeadLetterResult
     test_connection: TestConnectionResult
-    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ...) -> None: ...
+    hash_key: HashKeyResult
+    read_receipts: ReadReceiptsResult
+    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ...) -> None: ...
 
 class RunProcess(_message.Message):
     __slots__ = ("process", "trace", "parameters")
@@ -359,6 +367,58 @@ class Check(_message.Message):
     passed: bool
     detail: str
     def __init__(self, name: _Optional[str] = ..., passed: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class HashKey(_message.Message):
+    __slots__ = ("sealed_value",)
+    SEALED_VALUE_FIELD_NUMBER: _ClassVar[int]
+    sealed_value: bytes
+    def __init__(self, sealed_value: _Optional[bytes] = ...) -> None: ...
+
+class HashKeyResult(_message.Message):
+    __slots__ = ("hash",)
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    def __init__(self, hash: _Optional[bytes] = ...) -> None: ...
+
+class ReadReceipts(_message.Message):
+    __slots__ = ("execution_id", "after")
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    after: str
+    def __init__(self, execution_id: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+
+class ReadReceiptsResult(_message.Message):
+    __slots__ = ("parts", "next")
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[ReceiptPart]
+    next: str
+    def __init__(self, parts: _Optional[_Iterable[_Union[ReceiptPart, _Mapping]]] = ..., next: _Optional[str] = ...) -> None: ...
+
+class ReceiptPart(_message.Message):
+    __slots__ = ("sequence", "batch", "step", "attempt", "fencing_token", "settled_at_ms", "rows", "size", "offset", "data")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    FENCING_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    batch: int
+    step: str
+    attempt: int
+    fencing_token: int
+    settled_at_ms: int
+    rows: int
+    size: int
+    offset: int
+    data: bytes
+    def __init__(self, sequence: _Optional[int] = ..., batch: _Optional[int] = ..., step: _Optional[str] = ..., attempt: _Optional[int] = ..., fencing_token: _Optional[int] = ..., settled_at_ms: _Optional[int] = ..., rows: _Optional[int] = ..., size: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class FetchBlobRequest(_message.Message):
     __slots__ = ("digest", "offset")

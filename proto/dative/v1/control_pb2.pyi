@@ -702,17 +702,43 @@ class GetExecutionResponse(_message.Message):
     def __init__(self, execution: _Optional[_Union[_types_pb2.Execution, _Mapping]] = ..., dead_letters: _Optional[_Iterable[_Union[_types_pb2.DeadLetter, _Mapping]]] = ..., atom_name: _Optional[str] = ...) -> None: ...
 
 class FindDocumentsRequest(_message.Message):
-    __slots__ = ("key", "environment", "page_size")
+    __slots__ = ("key", "environment", "page_size", "field", "process", "since", "until", "before", "sealed_key", "atom")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    SEALED_KEY_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
     key: str
     environment: str
     page_size: int
-    def __init__(self, key: _Optional[str] = ..., environment: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+    field: str
+    process: str
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    before: str
+    sealed_key: bytes
+    atom: str
+    def __init__(self, key: _Optional[str] = ..., environment: _Optional[str] = ..., page_size: _Optional[int] = ..., field: _Optional[str] = ..., process: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., before: _Optional[str] = ..., sealed_key: _Optional[bytes] = ..., atom: _Optional[str] = ...) -> None: ...
+
+class Hasher(_message.Message):
+    __slots__ = ("environment", "environment_id", "atom", "seal_public_key")
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    SEAL_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    environment: str
+    environment_id: str
+    atom: str
+    seal_public_key: bytes
+    def __init__(self, environment: _Optional[str] = ..., environment_id: _Optional[str] = ..., atom: _Optional[str] = ..., seal_public_key: _Optional[bytes] = ...) -> None: ...
 
 class FoundDocument(_message.Message):
-    __slots__ = ("execution_id", "environment_id", "process", "atom_id", "document", "keys", "outcome", "step", "target", "reason", "dead_letter_id", "trace_id", "at")
+    __slots__ = ("execution_id", "environment_id", "process", "atom_id", "document", "keys", "outcome", "step", "target", "reason", "dead_letter_id", "trace_id", "at", "process_version", "attempt", "batch", "code", "hashed_keys", "part_number")
     class KeysEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -733,6 +759,12 @@ class FoundDocument(_message.Message):
     DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    HASHED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    PART_NUMBER_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     environment_id: str
     process: str
@@ -746,13 +778,37 @@ class FoundDocument(_message.Message):
     dead_letter_id: str
     trace_id: str
     at: _timestamp_pb2.Timestamp
-    def __init__(self, execution_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., process: _Optional[str] = ..., atom_id: _Optional[str] = ..., document: _Optional[int] = ..., keys: _Optional[_Mapping[str, str]] = ..., outcome: _Optional[str] = ..., step: _Optional[str] = ..., target: _Optional[str] = ..., reason: _Optional[str] = ..., dead_letter_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    process_version: int
+    attempt: int
+    batch: int
+    code: str
+    hashed_keys: _containers.RepeatedScalarFieldContainer[str]
+    part_number: int
+    def __init__(self, execution_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., process: _Optional[str] = ..., atom_id: _Optional[str] = ..., document: _Optional[int] = ..., keys: _Optional[_Mapping[str, str]] = ..., outcome: _Optional[str] = ..., step: _Optional[str] = ..., target: _Optional[str] = ..., reason: _Optional[str] = ..., dead_letter_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., process_version: _Optional[int] = ..., attempt: _Optional[int] = ..., batch: _Optional[int] = ..., code: _Optional[str] = ..., hashed_keys: _Optional[_Iterable[str]] = ..., part_number: _Optional[int] = ...) -> None: ...
 
 class FindDocumentsResponse(_message.Message):
-    __slots__ = ("documents",)
+    __slots__ = ("documents", "next_before", "hashers")
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    HASHERS_FIELD_NUMBER: _ClassVar[int]
     documents: _containers.RepeatedCompositeFieldContainer[FoundDocument]
-    def __init__(self, documents: _Optional[_Iterable[_Union[FoundDocument, _Mapping]]] = ...) -> None: ...
+    next_before: str
+    hashers: _containers.RepeatedCompositeFieldContainer[Hasher]
+    def __init__(self, documents: _Optional[_Iterable[_Union[FoundDocument, _Mapping]]] = ..., next_before: _Optional[str] = ..., hashers: _Optional[_Iterable[_Union[Hasher, _Mapping]]] = ...) -> None: ...
+
+class ControlReadReceiptsRequest(_message.Message):
+    __slots__ = ("execution_id",)
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
+
+class ControlReadReceiptsResponse(_message.Message):
+    __slots__ = ("execution", "parts")
+    EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    execution: _types_pb2.Execution
+    parts: _containers.RepeatedCompositeFieldContainer[_agent_pb2.ReceiptPart]
+    def __init__(self, execution: _Optional[_Union[_types_pb2.Execution, _Mapping]] = ..., parts: _Optional[_Iterable[_Union[_agent_pb2.ReceiptPart, _Mapping]]] = ...) -> None: ...
 
 class GetTraceRequest(_message.Message):
     __slots__ = ("trace_id", "execution_id")

@@ -1331,6 +1331,11 @@ class ExecutionServiceStub:
                 request_serializer=dative_dot_v1_dot_control__pb2.FindDocumentsRequest.SerializeToString,
                 response_deserializer=dative_dot_v1_dot_control__pb2.FindDocumentsResponse.FromString,
                 _registered_method=True)
+        self.ReadReceipts = channel.unary_stream(
+                '/dative.v1.ExecutionService/ReadReceipts',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlReadReceiptsRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlReadReceiptsResponse.FromString,
+                _registered_method=True)
         self.GetTrace = channel.unary_unary(
                 '/dative.v1.ExecutionService/GetTrace',
                 request_serializer=dative_dot_v1_dot_control__pb2.GetTraceRequest.SerializeToString,
@@ -1382,6 +1387,13 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadReceipts(self, request, context):
+        """What each target has of each document, from the atom that ran it; operators only, and audited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTrace(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -1427,6 +1439,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.FindDocuments,
                     request_deserializer=dative_dot_v1_dot_control__pb2.FindDocumentsRequest.FromString,
                     response_serializer=dative_dot_v1_dot_control__pb2.FindDocumentsResponse.SerializeToString,
+            ),
+            'ReadReceipts': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadReceipts,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlReadReceiptsRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlReadReceiptsResponse.SerializeToString,
             ),
             'GetTrace': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTrace,
@@ -1601,6 +1618,33 @@ class ExecutionService:
             '/dative.v1.ExecutionService/FindDocuments',
             dative_dot_v1_dot_control__pb2.FindDocumentsRequest.SerializeToString,
             dative_dot_v1_dot_control__pb2.FindDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadReceipts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dative.v1.ExecutionService/ReadReceipts',
+            dative_dot_v1_dot_control__pb2.ControlReadReceiptsRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlReadReceiptsResponse.FromString,
             options,
             channel_credentials,
             insecure,

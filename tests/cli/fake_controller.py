@@ -21,7 +21,7 @@ from dative.bundle.manifest import ENVELOPE_BYTES_MAX, Manifest
 from dative.bundle.trust import read_trust
 from dative.errors import DativeError
 from dative.errors import control as codes
-from dative.secrets import SealedSet, SealKey
+from dative.secrets import SealedSet, SealKey, open_sealed, seal_info
 from dative.v1 import agent_pb2, control_pb2, types_pb2
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -48,6 +48,10 @@ class State:
     spans: list[control_pb2.Span] = field(default_factory=list)
     exported: list[bytes] = field(default_factory=list)
     documents: list[control_pb2.FoundDocument] = field(default_factory=list)
+    classified: dict[str, list[control_pb2.FoundDocument]] = field(default_factory=dict)
+    hasher: control_pb2.Hasher | None = None
+    searches: list[control_pb2.FindDocumentsRequest] = field(default_factory=list)
+    receipts: list[control_pb2.ControlReadReceiptsResponse] = field(default_factory=list)
     refresh: str = ""
     access: str = ""
     access_lifetime: timedelta = timedelta(minutes=15)
@@ -380,8 +384,17 @@ class Executions:
         yield last
 
     def FindDocuments(self, request: Any) -> Any:
+        self.s.searches.append(request)
+        if request.sealed_key:
+            info = seal_info("dative/find/v1", self.s.hasher.environment_id)
+            value = open_sealed(request.sealed_key, self.s.atom_keys[request.atom], info).decode()
+            return control_pb2.FindDocumentsResponse(documents=self.s.classified.get(value, []))
         found = [one for one in self.s.documents if request.key in one.keys.values()]
-        return control_pb2.FindDocumentsResponse(documents=found)
+        hashers = [self.s.hasher] if self.s.hasher else []
+        return control_pb2.FindDocumentsResponse(documents=found, hashers=hashers)
+
+    def ReadReceipts(self, _request: Any) -> Any:
+        yield from self.s.receipts
 
     def GetTrace(self, _request: Any) -> Any:
         return control_pb2.GetTraceResponse(spans=self.s.spans, incomplete=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import zlib
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from dative.secrets import open_sealed, seal_info
-from dative.v1 import control_pb2, types_pb2
+from dative.secrets import SealKey, open_sealed, seal_info
+from dative.v1 import agent_pb2, control_pb2, types_pb2
 
 TRACE = "4f" * 16
 PERSONAL = "Grace Hopper"
@@ -91,11 +93,72 @@ def test_cancelling_names_the_whole_id(admin: Any, runs: Any) -> None:
     assert runs.commands[0].execution_id == "01JRUN2"
 
 
-def test_find_says_where_a_record_went_and_what_to_type_next(admin: Any, runs: Any) -> None:
-    told = admin("find", "001A")
-    assert "dead_lettered" in told.stdout
-    assert "next   dative dlq show 01JDEAD" in told.stderr
-    assert f"next   dative trace show {TRACE}" in told.stderr
+def test_find_says_where_a_record_went_and_each_row_ends_with_what_to_type_next(admin: Any, runs: Any) -> None:
+    runs.documents.append(
+        control_pb2.FoundDocument(execution_id="01JRUN9", outcome="written", keys={"Id": "001A"}, trace_id=TRACE)
+    )
+    lines = admin("find", "001A").stdout.splitlines()
+    assert "dead_lettered" in lines[1]
+    assert lines[1].endswith("dative dlq show 01JDEAD")
+    assert lines[2].endswith(f"dative trace show {TRACE}")
+    shown = json.loads(admin("find", "001A", "-o", "json").stdout)
+    assert [one["next"].split()[1] for one in shown["items"]] == ["dlq", "trace"]
+
+
+@pytest.mark.parametrize("arguments", [["+49 30 1"], ["--classified", "+49 30 1"], ["--classified", "-"]])
+def test_a_classified_key_is_sealed_to_an_atom_and_then_found(admin: Any, runs: Any, arguments: list[str]) -> None:
+    key = SealKey.generate()
+    runs.atom_keys["A1"] = key
+    runs.hasher = control_pb2.Hasher(environment="dev", environment_id="E1", atom="A1", seal_public_key=key.public_raw)
+    runs.classified["+49 30 1"] = [control_pb2.FoundDocument(execution_id="01JRUN9", hashed_keys=["Phone"])]
+    told = admin("find", *arguments, stdin="+49 30 1\n")
+    assert "Phone=(hashed)" in told.stdout
+    assert told.stdout.splitlines()[1].endswith("dative trace show 01JRUN9")
+    in_the_clear = any("+49 30 1" in str(search) for search in runs.searches)
+    assert in_the_clear is (arguments[0] != "--classified")
+
+
+def test_receipts_are_csv_and_json_lines_with_the_keys_as_columns(admin: Any, runs: Any) -> None:
+    table = pa.table(
+        {
+            "document": pa.array([0, 1], pa.uint64()),
+            "outcome": ["applied", "rejected"],
+            "code": [None, "database.constraint"],
+            "target": ["C1", None],
+            "key.Id": ["001A", 'a "b", c'],
+            "hash.Phone": pa.array([bytes(16), None], pa.binary(16)),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data = bytes(sink.getvalue().to_pybytes())
+    run = types_pb2.Execution(execution_id="01JRUN1", process="account-to-erp", process_version=2)
+    part = agent_pb2.ReceiptPart(
+        sequence=1, batch=3, step="upsert", attempt=2, fencing_token=9, rows=2, size=len(data), data=data
+    )
+    runs.receipts = [
+        control_pb2.ControlReadReceiptsResponse(execution=run),
+        control_pb2.ControlReadReceiptsResponse(parts=[part]),
+    ]
+    rows = list(csv.DictReader(admin("execution", "receipts", "01JRUN1", "--csv").stdout.splitlines()))
+    assert [row["key.Id"] for row in rows] == ["001A", 'a "b", c']
+    assert [(row["outcome"], row["target"], row["batch"], row["attempt"]) for row in rows] == [
+        ("applied", "C1", "3", "2"),
+        ("rejected", "", "3", "2"),
+    ]
+    assert rows[0]["hash.Phone"] == "00" * 16
+    first = json.loads(admin("execution", "receipts", "01JRUN1", "-o", "jsonl").stdout.splitlines()[0])
+    assert (first["keys"], first["fencing_token"], first["version"]) == ({"Id": "001A"}, 9, 2)
+    assert "applied" in admin("execution", "receipts", "01JRUN1").stdout
+
+
+def test_receipts_that_come_incomplete_are_refused(admin: Any, runs: Any) -> None:
+    part = agent_pb2.ReceiptPart(sequence=1, size=10, data=b"half")
+    run = types_pb2.Execution(execution_id="01JRUN1")
+    runs.receipts = [control_pb2.ControlReadReceiptsResponse(execution=run, parts=[part])]
+    told = admin("execution", "receipts", "01JRUN1", "-o", "jsonl", code=None)
+    assert "journal.receipts_broken" in told.stderr
 
 
 def test_a_trace_is_drawn_by_cause_with_errors_and_links(admin: Any, runs: Any) -> None:

@@ -79,7 +79,7 @@ def test_every_command_of_the_tree_has_help_with_a_sentence() -> None:
         env-list env-show env-create env-set env-secret-set env-secret-list env-secret-delete
         atom-invite atom-list atom-show atom-approve atom-revoke atom-drain atom-resume atom-test
         process-validate process-test process-run process-list process-schema process-docs
-        deployment-list deployment-show execution-list execution-show execution-watch execution-cancel
+        deployment-list deployment-show execution-list execution-show execution-watch execution-cancel execution-receipts
         trace-show dlq-list dlq-show dlq-repair dlq-retry audit-list audit-verify
     """
     # "rotate-release" holds a dash itself.

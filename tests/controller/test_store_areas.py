@@ -14,7 +14,6 @@ from dative_controller.reporting.retention import forget
 from dative_controller.store import access, commands, deployments, environments, fleet, reports, traces, trust
 from dative_controller.store.database import Database
 from dative_controller.store.reports import Reporter
-from sqlalchemy import Connection
 
 NOW_MS = 1_772_366_400_000
 REPORTER = Reporter("A1", "E1", "default")
@@ -170,21 +169,6 @@ def test_spans_are_stored_once_and_come_back_whole(database: Database) -> None:
     shown, more = database.transact(lambda sql: traces.of_trace(sql, "ab" * 16))
     assert (len(shown), more) == (1, False)
     assert (shown[0].error, shown[0].attributes["a"], shown[0].links[0].span_id) == (True, "1", "s")
-
-
-def test_tracked_batches_are_paged_without_gap_or_repeat(database: Database) -> None:
-    for number in range(7):
-        batch = telemetry_pb2.TrackedDocuments(execution_id=f"X{number % 2}", batch=number, rows=1, arrow=b"x")
-        database.transact(lambda sql, one=batch, at=NOW_MS + number // 3: reports.put_tracked(sql, REPORTER, one, at))
-    seen: list[tuple[int, str, int]] = []
-
-    def next_page(sql: Connection) -> list[Any]:
-        return reports.tracked_page(sql, environments=None, before=seen[-1] if seen else None, rows_max=2)
-
-    while page := database.transact(next_page):
-        seen += [(row.received_ms, row.execution_id, row.batch) for row in page]
-    assert seen == sorted(seen, reverse=True)
-    assert len(set(seen)) == len(seen) == 7
 
 
 def test_what_is_old_goes_and_what_is_young_stays(database: Database) -> None:

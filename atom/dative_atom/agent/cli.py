@@ -320,6 +320,28 @@ def test(path: Path, case: str, show_steps: bool, update: bool, junit: Path | No
     sys.exit(subprocess.run(command, check=False).returncode)
 
 
+@main.group()
+def execution() -> None:
+    """Executions of this atom."""
+
+
+@execution.command()
+@click.argument("execution_id", metavar="EXECUTION")
+@click.option("-o", "--output", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
+@data_dir
+@coded
+def receipts(execution_id: str, output: str, data_dir: str | None) -> None:
+    """What each target has of each document: keys, outcome, target id, batch, attempt, fencing token."""
+    from dative_atom.agent.identity import read_identity
+    from dative_atom.agent.paths import DataDir
+
+    directory = DataDir(_directory(data_dir))
+    read_identity(directory)
+    command = [sys.executable, "-m", "dative_atom.engine.receipt_export", str(directory.journal), execution_id]
+    # A process of its own, as for `test`: it loads Arrow.
+    sys.exit(subprocess.run([*command, "--output", output], check=False).returncode)
+
+
 @main.command()
 @output
 def version(output: str) -> None:

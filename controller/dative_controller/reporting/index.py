@@ -38,7 +38,9 @@ def key_bytes(text: str) -> bytes:
     return text[:KEY_CHARACTERS_MAX].encode()
 
 
-def build(segment_id: str, parts: Sequence[tuple[int, bytes]]) -> tuple[Segment, list[int]]:
+def build(
+    segment_id: str, parts: Sequence[tuple[int, bytes]], page_entries: int = PAGE_ENTRIES
+) -> tuple[Segment, list[int]]:
     """A segment over (number, Arrow IPC stream) of parts, numbers rising; and the numbers that can not be read."""
     import pyarrow as pa
 
@@ -52,10 +54,10 @@ def build(segment_id: str, parts: Sequence[tuple[int, bytes]]) -> tuple[Segment,
         hashes.extend(found)
         ordinals.extend(array("I", [number - first]) * len(found))
     last = parts[-1][0]
-    return _segment(segment_id, 0, first, last, _packed(hashes, ordinals)), unreadable
+    return _segment(segment_id, 0, first, last, _packed(hashes, ordinals), page_entries), unreadable
 
 
-def merge(segment_id: str, segments: Sequence[Segment]) -> Segment:
+def merge(segment_id: str, segments: Sequence[Segment], page_entries: int = PAGE_ENTRIES) -> Segment:
     """One segment, a level higher, with the entries of several that have their pages."""
     first = min(segment.first_number for segment in segments)
     last = max(segment.last_number for segment in segments)
@@ -66,7 +68,7 @@ def merge(segment_id: str, segments: Sequence[Segment]) -> Segment:
             some, distances = _columns(body, segment.ordinal_bytes)
             hashes.extend(some)
             ordinals.extend(array("I", [distance + shift for distance in distances]) if shift else distances)
-    return _segment(segment_id, segments[0].level + 1, first, last, _packed(hashes, ordinals))
+    return _segment(segment_id, segments[0].level + 1, first, last, _packed(hashes, ordinals), page_entries)
 
 
 def numbers(page: Page, hash_: int) -> Iterator[int]:
@@ -107,12 +109,12 @@ def _packed(hashes: array[int], ordinals: array[int]) -> pa.Array:
     return pa.concat_arrays([entries[:1], entries[1:].filter(differs)])
 
 
-def _segment(segment_id: str, level: int, first: int, last: int, entries: pa.Array) -> Segment:
+def _segment(segment_id: str, level: int, first: int, last: int, entries: pa.Array, page_entries: int) -> Segment:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     stride = _HASHES
-    while len(entries) * stride // _HASHES > PAGE_ENTRIES:
+    while len(entries) * stride // _HASHES > page_entries:
         stride //= 2
     ordinal_type = pa.uint16() if last - first < 1 << 16 else pa.uint32()
     hashes = pc.shift_right(entries, pa.scalar(32, pa.uint64()))

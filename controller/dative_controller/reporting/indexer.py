@@ -7,6 +7,7 @@ little. Several controllers may do this at once over one database; a segment tha
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from dative.clock import Clock
 from dative.ids import new_id
@@ -17,26 +18,37 @@ from dative_controller.store.database import Database, StoreError
 from dative_controller.telemetry.log import log
 from dative_controller.telemetry.signal import Signal
 
-FRESH_DOCUMENTS = 500_000
-FRESH_PARTS = 1_000
-"""A search opens every fresh part: at either bound that costs it some 0.1 s, and they become a segment."""
-SEGMENT_BYTES_MAX = 32 << 20
-SEGMENT_PARTS_MAX = 4_000
-READ_AT_ONCE = 32
-MERGED_AT_ONCE = 16
-MERGED_ENTRIES_MAX = 4_000_000
-"""Segments that 16 of would be larger are left as they are: at a page a segment a search reads thousands of them."""
 LOOK_AGAIN_S = 30.0
 PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When parts become a segment, and segments a larger one.
+
+    fresh_documents, fresh_parts: a search opens every fresh part; at either bound they become a segment.
+    segment_bytes_max, segment_parts_max: of the parts that one segment covers; read_at_once: of them, from the database.
+    merged_at_once segments become one, as long as that one has at most merged_entries_max; larger ones are left as they
+    are, because at a page a segment a search reads thousands of them.
+    """
+
+    fresh_documents: int = 500_000
+    fresh_parts: int = 1_000
+    segment_bytes_max: int = 32 << 20
+    segment_parts_max: int = 4_000
+    read_at_once: int = 32
+    merged_at_once: int = 16
+    merged_entries_max: int = 4_000_000
 
 
 class Indexer:
     """stored: notified after each commit of records."""
 
-    def __init__(self, database: Database, clock: Clock, stored: Signal) -> None:
+    def __init__(self, database: Database, clock: Clock, stored: Signal, bounds: Bounds | None = None) -> None:
         self._database = database
         self._clock = clock
         self._stored = stored
+        self._bounds = bounds or Bounds()
 
     async def run_forever(self) -> None:
         seen = -1
@@ -58,7 +70,7 @@ class Indexer:
 
     async def _cover(self) -> bool:
         parts, documents = await self._database.read(tracking.fresh)
-        if parts < FRESH_PARTS and documents < FRESH_DOCUMENTS:
+        if parts < self._bounds.fresh_parts and documents < self._bounds.fresh_documents:
             return False
         bodies = await self._bodies()
         segment, unreadable = await asyncio.to_thread(index.build, new_id(self._clock.now()), bodies)
@@ -71,10 +83,12 @@ class Indexer:
     async def _bodies(self) -> list[tuple[int, bytes]]:
         """The oldest fresh parts, as many as make one segment."""
         found: list[tuple[int, bytes]] = []
-        size = 0
-        while size < SEGMENT_BYTES_MAX and len(found) < SEGMENT_PARTS_MAX:
+        size, bounds = 0, self._bounds
+        while size < bounds.segment_bytes_max and len(found) < bounds.segment_parts_max:
             after = found[-1][0] if found else 0
-            some = await self._database.read(lambda sql, at=after: tracking.fresh_bodies(sql, at, READ_AT_ONCE))  # type: ignore[misc]
+            some = await self._database.read(
+                lambda sql, at=after: tracking.fresh_bodies(sql, at, bounds.read_at_once)  # type: ignore[misc]
+            )
             if not some:
                 break
             found += [(number, body) for number, _, body in some]
@@ -85,7 +99,7 @@ class Indexer:
         former = await self._database.read(
             lambda sql: [
                 tracking.with_pages(sql, segment)
-                for segment in tracking.mergeable(sql, MERGED_AT_ONCE, MERGED_ENTRIES_MAX)
+                for segment in tracking.mergeable(sql, self._bounds.merged_at_once, self._bounds.merged_entries_max)
             ]
         )
         if not former:

@@ -50,3 +50,9 @@ XREF_INVALID = Code(
     "A cross-reference row has a missing column or columns of different lengths.",
     "Give every row a value in every column.",
 )
+RECEIPTS_BROKEN = Code(
+    "journal.receipts_broken",
+    "DATA_LOSS",
+    "Receipts came incomplete, or are not in the form in which atoms write them.",
+    "Ask for them again; on the atom itself: dative-atom execution receipts EXECUTION.",
+)

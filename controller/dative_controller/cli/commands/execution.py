@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
 
     from dative_controller.cli.plain import Plain
 
-_SINCE = re.compile(r"\A(\d{1,6})([smhd])\Z")
 STATES = ("pending", "running", "succeeded", "partial", "failed", "cancelled")
 _COLUMNS: list[Column] = [
     ("execution", "execution_id"),
@@ -33,7 +30,7 @@ _COLUMNS: list[Column] = [
 
 @click.group(cls=NounGroup, name="execution")
 def group() -> None:
-    """Runs: list, show, watch, cancel."""
+    """Runs: list, show, watch, cancel, receipts."""
 
 
 @command("list", of=group)
@@ -49,6 +46,7 @@ def list_(
     from dative.v1 import types_pb2
     from dative.v1.control_pb2 import ListExecutionsRequest, ListExecutionsResponse
 
+    from dative_controller.cli.moments import since as moment_of
     from dative_controller.cli.plain import plain
 
     request = ListExecutionsRequest(
@@ -57,7 +55,7 @@ def list_(
         states=[types_pb2.ExecutionState.Value(f"EXECUTION_STATE_{state.upper()}") for state in states],  # type: ignore[misc]
     )
     if since:
-        request.since.FromDatetime(_since(since, app.clock.now()))
+        request.since.FromDatetime(moment_of(since, app.clock.now()))
     items: list[Plain] = []
     while len(items) < limit:
         request.page_size = min(limit - len(items), 500)
@@ -112,6 +110,36 @@ def cancel(app: App, execution_id: str) -> None:
     app.undo(f"dative process run {found.process}   (goes on from the saved position)")
 
 
+@command("receipts", of=group)
+@click.argument("execution_id", metavar="EXECUTION")
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="CSV with a header, for a program that compares it with the target."
+)
+def receipts(app: App, execution_id: str, as_csv: bool) -> None:
+    """What each target has of each document, from the atom that ran it; one JSON object a line with -o jsonl. Audited."""
+    from itertools import chain
+
+    from dative.receipts import About, lines, whole
+    from dative.receipts import receipts as of_record
+    from dative.v1.control_pb2 import ControlReadReceiptsRequest, ControlReadReceiptsResponse
+
+    request = ControlReadReceiptsRequest(execution_id=execution_id)
+    answers = app.client.stream("ExecutionService/ReadReceipts", request, ControlReadReceiptsResponse)
+    first = next(answers)
+    run = first.execution
+    about = About(run.execution_id, run.process, run.process_version)
+    parts = (part for answer in chain([first], answers) for part in answer.parts)
+    found = (receipt for record in whole(parts) for receipt in of_record(about, record))
+    if not as_csv and app.out.format in ("json", "yaml", "name"):
+        app.out.items("Receipt", found, [], name="document")
+        return
+    count = 0
+    for count, line in enumerate(lines(found, "csv" if as_csv else app.out.format), 1):  # noqa: B007
+        click.echo(line)
+    if not count:
+        app.say(f"execution {run.execution_id} left no receipt: nothing came to a target, or they are older than kept")
+
+
 def print_execution(app: App, answer: GetExecutionResponse) -> None:
     """The run as a page, or as data."""
     from dative_controller.cli import watching
@@ -153,14 +181,3 @@ def print_execution(app: App, answer: GetExecutionResponse) -> None:
 def _failure(item: Plain) -> str:
     failure = item["failure"]
     return f"{failure['message']} ({failure['code']})" if failure and failure["code"] else ""
-
-
-def _since(text: str, now: datetime) -> datetime:
-    found = _SINCE.match(text)
-    if found is not None:
-        return now - timedelta(seconds=int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]])
-    try:
-        moment_given = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(f"--since {text}: give 30m, 24h, 7d, or a moment in ISO 8601") from None
-    return moment_given if moment_given.tzinfo else moment_given.replace(tzinfo=now.tzinfo)

@@ -549,8 +549,10 @@ async def joined(atom) -> Atom:
 
 @pytest.fixture
 def hand_clock() -> HandClock:
-    """Starts at the real time, because TLS looks at the real clock."""
-    return HandClock(datetime.now(UTC).replace(microsecond=0))
+    """Starts near the real time, because TLS looks at the real clock, but always four minutes past a quarter: planned
+    times stand at quarters, and a test must not depend on when it is run."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    return HandClock(now - timedelta(minutes=now.minute % 15 - 4 if now.minute % 15 >= 4 else now.minute % 15 + 11))
 
 
 @pytest.fixture(autouse=True)

@@ -163,6 +163,10 @@ async def test_planned_times_that_passed_while_the_atom_was_off(joined, controll
     hand_clock.advance(6 * 3600 + _to_quarter(hand_clock) + 120)
     async with joined.running(clock=hand_clock) as agent:
         await tools.until(lambda: controller.events("schedule.missed"), "event")
+        # The event goes out before the plan is made, so the record of what was fired is what to wait for.
+        await tools.until(
+            lambda: min(agent.scheduler._last.values()) > hand_clock.now() - timedelta(minutes=15), "fired"
+        )
         await _done(agent, tools)
         assert len(_planned(agent)) == runs
     assert int(controller.events("schedule.missed")[0].fields["count"]) + runs in (24, 25)

@@ -100,6 +100,7 @@ class Agent:
             triggers=self._triggers,
             broken=lambda: self.bundles.active.broken if self.bundles.active else {},
             draining=lambda: self.executions.draining,
+            expect=self.runner.expect,
         )
         self.command_log = CommandLog(directory.commands, clock)
         self.commands = Commands(
@@ -157,6 +158,7 @@ class Agent:
         return WorkerSettings(
             slots=config.slots,
             warm=config.warm,
+            warm_for_s=config.warm_for_s,
             executions_max=config.worker_executions_max,
             stall_s=config.execution_stall_s,
             command=command,

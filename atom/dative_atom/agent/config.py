@@ -27,7 +27,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     proxy: http://[user:password@]host:port, "" asks the environment (grpc_proxy, https_proxy), "none" dials directly.
     slots: executions at once. warm: workers kept ready while idle, each some 100 MB; 0 starts them on demand.
-    worker_memory_mb: of one worker beyond its start. worker_executions_max: then it is replaced.
+    warm_for_s: idle workers nobody needed for so long are ended, so that an idle atom stays small; the next planned time
+    or execution brings one back. worker_memory_mb: of one worker beyond its start. worker_executions_max: then it is replaced.
     drain_timeout_s: how long running executions may take to end when the agent stops; settled work is never lost.
     execution_stall_s: without a settled batch for so long, the worker is ended and the execution resumed.
     crashes_max: worker deaths in one execution before it has failed. queue_max: executions that may wait.
@@ -38,6 +39,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     proxy: str = ""
     slots: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     warm: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
+    warm_for_s: Seconds = 120.0
     worker_memory_mb: Annotated[int, msgspec.Meta(ge=128, le=1 << 20)] = 2048
     worker_executions_max: Annotated[int, msgspec.Meta(ge=1)] = 200
     drain_timeout_s: Seconds = 600.0

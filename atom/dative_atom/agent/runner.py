@@ -28,6 +28,7 @@ class WorkerSettings:
 
     slots: int
     warm: int
+    warm_for_s: float
     executions_max: int
     stall_s: float
     command: Sequence[str] = COMMAND
@@ -43,7 +44,10 @@ class Handle:
 
 
 class Runner:
-    """At most `slots` workers; up to `warm` idle ones are kept. started: told the pids whenever they change."""
+    """At most `slots` workers; up to `warm` idle ones are kept for `warm_for_s` after somebody last needed one.
+
+    started: told the pids whenever they change.
+    """
 
     def __init__(
         self,
@@ -68,11 +72,17 @@ class Runner:
     def pids(self) -> list[int]:
         return [worker.pid for worker in self._all]
 
+    def expect(self) -> None:
+        """Work is on its way: have a worker warm by then."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Keep `warm` workers ready. One that does not come up is tried again for as long as the agent runs."""
         backoff = Backoff(1.0, 60.0)
         while True:
-            await self._wake.wait()
+            if not await either(self._clock, self._wake, self._settings.warm_for_s):
+                await self._retire()
+                await self._wake.wait()
             self._wake.clear()
             try:
                 while len(self._idle) < self._settings.warm and len(self._all) < self._settings.slots:
@@ -83,6 +93,14 @@ class Runner:
                 log.error("worker.start_failed", code=failed.code.name, reason=failed.message)
                 await self._clock.sleep(max(backoff.next_s(), 0.5))
                 self._wake.set()
+
+    async def _retire(self) -> None:
+        """Nobody has needed a worker for a while: the idle ones leave, and an idle atom is only its agent."""
+        while self._idle:
+            worker = self._idle.popleft()
+            await worker.shutdown()
+            self._all.discard(worker)
+            self._started(self.pids)
 
     async def _new(self) -> Worker:
         # Shielded: a process that was begun is never lost sight of, whoever is cancelled meanwhile.

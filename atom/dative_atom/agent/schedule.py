@@ -34,6 +34,8 @@ COUNTED_MAX = 1000
 """Missed times are counted up to here; an atom that was off for a year must not count them all."""
 QUEUED_MAX = 10
 """With `overlap: queue`, executions of one process that may wait; further planned times are skipped and said."""
+WARM_BEFORE_S = 5.0
+"""So long before a planned time a worker is asked for, so that it is warm when the time comes."""
 WAIT_MAX_S = 60.0
 """Longest sleep: the wall clock may jump, and a suspended machine wakes late."""
 
@@ -141,8 +143,12 @@ class Scheduler:
         triggers: Callable[[], Mapping[str, tuple[ScheduleTrigger, ...]]],
         broken: Callable[[], Collection[str]],
         draining: Callable[[], bool],
+        expect: Callable[[], None] = lambda: None,
     ) -> None:
-        """triggers: of the running bundle; broken: its processes that can not run now, whose place is kept."""
+        """triggers: of the running bundle; broken: its processes that can not run now, whose place is kept.
+
+        expect: called when a planned time is near.
+        """
         self._path = path
         self._environment_id = EnvironmentId(environment_id)
         self._atom_id = atom_id
@@ -152,6 +158,7 @@ class Scheduler:
         self._triggers = triggers
         self._broken = broken
         self._draining = draining
+        self._expect = expect
         self._wake = asyncio.Event()
         self._last = _read(path)
 
@@ -176,7 +183,10 @@ class Scheduler:
             self._wake.clear()
             if not self._draining():
                 await self.look()
-            await either(self._clock, self._wake, self._wait_s())
+            wait_s = self._wait_s()
+            if wait_s <= WARM_BEFORE_S:
+                self._expect()
+            await either(self._clock, self._wake, wait_s - WARM_BEFORE_S if wait_s > WARM_BEFORE_S else wait_s)
 
     def _wait_s(self) -> float:
         soonest = self.upcoming()

@@ -14,8 +14,8 @@ from dative.errors import StopRun
 from dative.process.load import load
 from dative_atom.engine.database import Database, Session
 from dative_atom.engine.expression import Scope
-from dative_atom.engine.lookup import HELD_ROWS_MAX, Tables, _hold_rates
-from dative_atom.engine.money import read_rates
+from dative_atom.engine.lookup import HELD_ROWS_MAX, Tables
+from dative_atom.engine.money import Rates, read_rates
 from dative_atom.engine.process_test import TestTables, run_case
 from dative_atom.engine.query import Query
 from dative_atom.journal.contract import LinkRows
@@ -45,10 +45,10 @@ def tools(tmp_path: Path):
     database = Database(256 << 20)
     path = tmp_path / "rates.csv"
     path.write_text(RATES)
-    _hold_rates(database, "rates", read_rates(path, "rates"), NOW.date())
+    rates = {"rates": Rates.of(read_rates(path, "rates"), NOW.date())}
     xrefs = TestTables()
     xrefs.xref_load(LinkRows("link", {"crm": ["x", "y"], "erp": ["E1", "E2"]}))
-    yield database.session(), Tables(database, xrefs, frozenset(("rates", "link")))
+    yield database.session(), Tables(xrefs, frozenset(("rates", "link")), rates)
     database.close()
 
 
@@ -179,7 +179,7 @@ def test_a_large_table_is_asked_once_a_batch_and_gives_what_a_small_one_gives(ex
     keys = [f"k{row}" for row in range(3 + extra)]
     xrefs.xref_load(LinkRows("link", {"crm": keys, "erp": [key.upper() for key in keys]}))
     database = Database(256 << 20)
-    tables = Tables(database, xrefs, frozenset(("link",)))
+    tables = Tables(xrefs, frozenset(("link",)))
     scope = Scope({}, {}, tables.names, None)
     query = Query([("f", scope.compile("xref('link', crm => t, want => 'erp')", "s"))], scope, tables)
     batch = pa.record_batch({"_document": pa.array(range(rows), pa.uint64()), "t": pa.array(["k2", "k0", "k1"][:rows])})

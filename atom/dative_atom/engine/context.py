@@ -198,7 +198,7 @@ def open_execution(
     parameters = parameters_of(process, {**message.parameters, **execution.parameters})
     database = Database(message.limits.memory_bytes // POOL_SHARE)
     today = (execution.started_at or execution.planned_at).date()
-    tables = open_tables(process.spec, process.name, artifacts, database, journal, today)
+    tables = open_tables(process.spec, process.name, artifacts, journal, today)
     connections = Connections(process, message, connect)
     source = _source(process, execution, journal, connections, context, ledger)
     return Opened(

@@ -152,6 +152,11 @@ class _Writer:
         self.strict = strict
         self.fallibles: list[Fallible] = []
 
+    def joined(self, node: exp.Expr, written: str) -> str:
+        """SQL of what a lookup joins by: tolerant in both forms, because a join that fails would fail every document of
+        its batch. written: the node's SQL in this form."""
+        return _Writer(self.scope, self.where, strict=False).sql(node) if self.strict else written
+
     def sql(self, node: exp.Expr) -> str:
         """The SQL of a node, everything below it first."""
         if isinstance(node, exp.Column):
@@ -265,9 +270,9 @@ class _Writer:
         table = named["rates"].name if "rates" in named else self.scope.rates
         if table is None or table not in self.scope.tables:
             raise _refused(self.where, "converts currencies, and the process declares no table of kind rates for it")
-        on = self.sql(named["on"]) if "on" in named else None
+        on = self.joined(named["on"], self.sql(named["on"])) if "on" in named else None
         from_, to = self.sql(source), self.sql(target)
-        alias = self.scope.rate(table, from_, to, on)
+        alias = self.scope.rate(table, self.joined(source, from_), self.joined(target, to), on)
         constant = target.this if isinstance(target, exp.Literal) else None
         value = self.sql(amount)
         exact = f"TRY_CAST({value} AS {money.AMOUNT})"
@@ -296,10 +301,11 @@ class _Writer:
         ):
             raise _refused(self.where, "looks up by a value that is itself looked up; compute that in a map before")
         key = self.sql(key_node)
-        alias = self.scope.xref(table.name, column, want.name, key, _field_of(key_node))
+        alias = self.scope.xref(table.name, column, want.name, self.joined(key_node, key), _field_of(key_node))
         found = f"{quoted(alias)}.v"
         if missing is not None and missing.name == "null":
-            return found
+            # A key that can not be computed is no missing row.
+            return f"CASE WHEN {key} IS NOT NULL THEN {found} END" if self.strict else found
         if self.strict:
             return _or_fail(found, f"{key} IS NOT NULL AND {found} IS NULL")
         self._suspect("expression.lookup_missing", f"{key} IS NOT NULL AND {found} IS NULL", key, node)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,8 +20,8 @@ import pyarrow.compute as pc
 from dative.process.model import RatesTable, Spec
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.database import Database, Session, quoted
-from dative_atom.engine.money import read_rates
+from dative_atom.engine.database import Session, quoted
+from dative_atom.engine.money import Rates, read_rates
 from dative_atom.engine.seeds import read_seed
 from dative_atom.journal.contract import LinkRows
 
@@ -74,21 +75,13 @@ class RateLookup:
         alias = quoted(self.alias)
         pair = f"{alias}.f = {self.source} AND {alias}.t = {self.target}"
         if self.on is None:
-            return f"LEFT JOIN {quoted(current_rates(self.table))} {alias} ON {pair}"
+            return f"LEFT JOIN {alias} ON {pair}"
         # DuckDB wants an inequality between both sides: a constant day is made one of the document's.
-        day = f"CASE WHEN b.{quoted(DOCUMENT)} IS NOT NULL THEN CAST({self.on} AS DATE) END"
-        return f"ASOF LEFT JOIN {quoted(dated_rates(self.table))} {alias} ON {pair} AND {day} >= {alias}.day"
+        day = f"CASE WHEN b.{quoted(DOCUMENT)} IS NOT NULL THEN TRY_CAST({self.on} AS DATE) END"
+        return f"ASOF LEFT JOIN {alias} ON {pair} AND {day} >= {alias}.day"
 
 
 Lookup = XrefLookup | RateLookup
-
-
-def dated_rates(table: str) -> str:
-    return f"rates:{table}"
-
-
-def current_rates(table: str) -> str:
-    return f"rates today:{table}"
 
 
 @dataclass(frozen=True)
@@ -102,24 +95,38 @@ class Held:
 class Tables:
     """The tables of one execution. Threads share it: a cross-reference is loaded once, under a lock."""
 
-    def __init__(self, database: Database, xrefs: CrossReferences, names: frozenset[str]) -> None:
+    def __init__(self, xrefs: CrossReferences, names: frozenset[str], rates: Mapping[str, Rates] | None = None) -> None:
+        """names: of all tables, also of those in `rates`."""
         self.names = names
-        self._database = database
         self._xrefs = xrefs
+        self._rates = rates or {}
         self._held: dict[tuple[str, str, str], Held | None] = {}
         self._guard = threading.Lock()
 
-    def rows_for(self, lookup: XrefLookup, session: Session, batch: pa.RecordBatch) -> pa.Table:
-        """The rows of the cross-reference that the batch may meet, columns k and v, both strings."""
+    def links(self, lookup: XrefLookup, keys: Sequence[str]) -> Mapping[str, str]:
+        """What these keys are linked with, for a small batch; keys without a link are missing from it."""
+        held = self._held_table(lookup)
+        # One question per batch, whatever its size: never a call per document.
+        if held is None:
+            return self._xrefs.xref_lookup(lookup.table, lookup.column, lookup.want, keys)
+        return {key: held.by_key[key] for key in keys if key in held.by_key}
+
+    def rate(
+        self, lookup: RateLookup, source: str | None, target: str | None, on: date | None = None
+    ) -> Decimal | None:
+        """One rate, for a small batch: today's, or the newest up to its day."""
+        rates = self._rates[lookup.table]
+        return rates.today(source, target) if lookup.on is None else rates.on(source, target, on)
+
+    def rows_for(self, lookup: Lookup, session: Session, batch: pa.RecordBatch) -> pa.Table:
+        """The rows that the batch may meet: of a cross-reference columns k and v, both strings; rates as `Rates` has them."""
+        if isinstance(lookup, RateLookup):
+            rates = self._rates[lookup.table]
+            return rates.current if lookup.on is None else rates.dated
         held = self._held_table(lookup)
         if held is not None and held.rows.num_rows <= batch.num_rows * JOIN_SHARE:
             return held.rows
-        # One question per batch, whatever its size: never a call per document.
-        keys = _keys(lookup, session, batch)
-        if held is None:
-            found = self._xrefs.xref_lookup(lookup.table, lookup.column, lookup.want, keys)
-        else:
-            found = {key: held.by_key[key] for key in keys if key in held.by_key}
+        found = self.links(lookup, _keys(lookup, session, batch))
         return pa.table({"k": list(found), "v": list(found.values())}, schema=KEYED_SCHEMA)
 
     def _held_table(self, lookup: XrefLookup) -> Held | None:
@@ -151,24 +158,17 @@ def _keys(lookup: XrefLookup, session: Session, batch: pa.RecordBatch) -> list[s
     return list(asked.column("k").to_pylist())
 
 
-def open_tables(
-    spec: Spec, process: str, artifacts: Mapping[str, Path], database: Database, xrefs: CrossReferences, today: date
-) -> Tables:
+def open_tables(spec: Spec, process: str, artifacts: Mapping[str, Path], xrefs: CrossReferences, today: date) -> Tables:
     """Load what the bundle brings: rates are held, an empty cross-reference gets the rows it begins with.
 
     artifacts: "<process>/<table>.csv" -> path. today: the day whose rates count where currency() names none; that of
     the execution's plan, so that a resumed execution converts as the first attempt did. Raises StopRun.
     """
+    rates: dict[str, Rates] = {}
     for name, table in spec.tables.items():
         path = artifacts.get(f"{process}/{name}.csv")
         if isinstance(table, RatesTable):
-            _hold_rates(database, name, read_rates(path or Path(name), name), today)
+            rates[name] = Rates.of(read_rates(path or Path(name), name), today)
         elif path is not None and xrefs.xref_rows(name) == 0:
             xrefs.xref_load(read_seed(path, name, table))
-    return Tables(database, xrefs, frozenset(spec.tables))
-
-
-def _hold_rates(database: Database, name: str, rates: pa.Table, today: date) -> None:
-    database.hold(dated_rates(name), rates)
-    newest = {(row["f"], row["t"]): row for row in rates.sort_by("day").to_pylist() if row["day"] <= today}
-    database.hold(current_rates(name), pa.Table.from_pylist(list(newest.values()), rates.schema))
+    return Tables(xrefs, frozenset(spec.tables), rates)

@@ -8,8 +8,12 @@ Which currency has how many minor units stands in `dative.process.functions`.
 from __future__ import annotations
 
 import csv
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +28,51 @@ AMOUNT: Final = "DECIMAL(22, 6)"
 RATE: Final = pa.decimal128(16, 10)
 SCALE_ANY: Final = 6
 """Scale of the result where the target currency differs from document to document."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """A rates table: columns f, t, day, rate. dated: all of it, days rising. current: the newest of each pair today."""
+
+    dated: pa.Table
+    current: pa.Table
+
+    @classmethod
+    def of(cls, rates: pa.Table, today: date) -> Rates:
+        dated = rates.sort_by("day")
+        newest = {(row["f"], row["t"]): row for row in dated.to_pylist() if row["day"] <= today}
+        return cls(dated, pa.Table.from_pylist(list(newest.values()), rates.schema))
+
+    def today(self, source: str | None, target: str | None) -> Decimal | None:
+        """The rate of two currencies today."""
+        days, rates = self._current.get((source, target), ([], []))
+        return rates[-1] if days else None
+
+    def on(self, source: str | None, target: str | None, day: date | None) -> Decimal | None:
+        """Their newest rate up to that day."""
+        days, rates = self._dated.get((source, target), ([], []))
+        place = bisect_right(days, day) if day is not None else 0
+        return rates[place - 1] if place else None
+
+    @cached_property
+    def _current(self) -> _ByPair:
+        return _by_pair(self.current)
+
+    @cached_property
+    def _dated(self) -> _ByPair:
+        return _by_pair(self.dated)
+
+
+_ByPair = Mapping[tuple[str | None, str | None], tuple[list[date], list[Decimal]]]
+
+
+def _by_pair(table: pa.Table) -> _ByPair:
+    found: dict[tuple[str | None, str | None], tuple[list[date], list[Decimal]]] = {}
+    for row in table.to_pylist():
+        days, rates = found.setdefault((row["f"], row["t"]), ([], []))
+        days.append(row["day"])
+        rates.append(row["rate"])
+    return found
 
 
 def rounded(product: str, target: str, constant: str | None) -> str:

@@ -167,7 +167,7 @@ class _Case:
                 path = Path(directory) / f"{name}.csv"
                 path.write_text(text, encoding="utf-8")
                 artifacts[f"{self.process.name}/{name}.csv"] = path
-            opened = open_tables(spec, self.process.name, artifacts, self.database, xrefs, now.date())
+            opened = open_tables(spec, self.process.name, artifacts, xrefs, now.date())
         return Context(
             process=self.process.name,
             environment_id=ENVIRONMENT,

@@ -1,5 +1,8 @@
 """Evaluates compiled expressions over a batch: one fast query, and a second one for the suspect rows alone.
 
+A small batch takes the same query through a bound statement, its lookups picked before; whatever that way can not do,
+it leaves to the other one, so both end the same.
+
 A bad record never fails its neighbours. The fast query computes every column in its error-tolerant form and one boolean
 that says "this row is suspect"; only suspect rows are evaluated again, strictly, to learn what failed and why. A query
 that fails as a whole all the same (a cast that the compiler did not see) evaluates its batch strictly, row by row inside
@@ -8,6 +11,7 @@ DuckDB. Results always stand in the order of the batch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,11 +23,14 @@ from dative.errors import StopRun
 from dative.errors import engine as codes
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.database import Session, literal, quoted
+from dative_atom.engine.bound import BOUND_ERRORS, ROWS_MAX, Bound
+from dative_atom.engine.database import Session, literal, one_batch, quoted
 from dative_atom.engine.expression import Expression, Scope
-from dative_atom.engine.lookup import Lookup, Tables, XrefLookup
+from dative_atom.engine.lookup import Lookup, Tables
+from dative_atom.engine.picked import Picks
 
 SHAPE_LENGTH_MAX: Final = 40
+_FIELD: Final = re.compile(r'\bb\."((?:[^"]|"")+)"')
 _SUSPECT: Final = "_suspect"
 _DATA_ERRORS: Final = (
     duckdb.ConversionException,
@@ -53,9 +60,11 @@ class Evaluation:
 
 @dataclass
 class Watch:
-    """What is counted of evaluation. strict_rows: rows that were evaluated strictly; equals the suspect rows."""
+    """What is counted of evaluation. strict_rows: rows that were evaluated strictly; equals the suspect rows.
+    bound_rows: rows that went through the bound statement."""
 
     strict_rows: int = 0
+    bound_rows: int = 0
 
 
 class Query:
@@ -67,33 +76,44 @@ class Query:
         self._computed = [(name, item) for name, item in outputs if item.field is None]
         self._lookups: list[Lookup] = list(scope.lookups)
         self._tables = tables
-        self._fast = self._fast_sql()
+        self._fast = self._fast_columns()
+        self._used = _used([*self._fast, *(lookup.join for lookup in self._lookups)])
+        self._small = _Small(self._select(self._fast, joined=False), Picks(self._lookups, tables))
+        self._types: list[pa.DataType] | None = None
         self.watch = Watch()
 
     def evaluate(self, session: Session, batch: pa.RecordBatch) -> Evaluation:
         """Evaluate over the batch, which has the fields and a DOCUMENT column. An empty batch gives typed columns."""
         if not self._computed:
             return Evaluation(self._columns(batch, {}))
-        views = [
-            (lookup.alias, self._tables.rows_for(lookup, session, batch))
-            for lookup in self._lookups
-            if isinstance(lookup, XrefLookup)
-        ]
-        try:
-            result = _aligned(session.query(self._fast, batch, views), batch)
-        except _DATA_ERRORS:
-            return self._strictly(session, batch, views)
+        if batch.num_rows == 0 and self._types is not None:
+            return Evaluation([pa.array([], type_) for type_ in self._types])
+        needed = _projected(batch, self._used)
+        result = self._small.run(session, needed) if 0 < batch.num_rows <= ROWS_MAX else None
+        if result is not None:
+            self.watch.bound_rows += batch.num_rows
+        else:
+            try:
+                result = session.query(self._select(self._fast), needed, self._views(session, needed))
+            except _DATA_ERRORS:
+                return self._strictly(session, batch)
+        result = _aligned(result, batch)
         computed = {name: result.column(f"c{index}") for index, (name, _) in enumerate(self._computed)}
         evaluation = Evaluation(self._columns(batch, computed))
         suspects = result.column(_SUSPECT)
-        if pc.any(suspects).as_py():
+        if suspects.true_count:
             rows = pc.indices_nonzero(suspects)
-            evaluation.failures = self._reasons(session, batch.take(rows), rows.to_pylist(), views)
+            evaluation.failures = self._reasons(session, batch.take(rows), rows.to_pylist())
         return evaluation
 
     def types(self, session: Session, empty: pa.RecordBatch) -> list[pa.DataType]:
         """The types of the outputs, found by evaluating no rows. Raises StopRun where an expression does not fit."""
-        return [column.type for column in self.evaluate(session, empty).columns]
+        if self._types is None:
+            self._types = [column.type for column in self.evaluate(session, empty).columns]
+        return self._types
+
+    def _views(self, session: Session, batch: pa.RecordBatch) -> list[tuple[str, pa.Table]]:
+        return [(lookup.alias, self._tables.rows_for(lookup, session, batch)) for lookup in self._lookups]
 
     def _columns(self, batch: pa.RecordBatch, computed: dict[str, pa.Array]) -> list[pa.Array]:
         # A field that is only passed on is the same memory, never copied through the database.
@@ -101,23 +121,22 @@ class Query:
             computed[name] if item.field is None else _field(batch, item.field, name) for name, item in self._outputs
         ]
 
-    def _fast_sql(self) -> str:
+    def _fast_columns(self) -> list[str]:
         columns = [f"{item.fast} AS c{index}" for index, (_, item) in enumerate(self._computed)]
         flags = [fallible.flag for _, item in self._computed for fallible in item.fallibles]
         suspect = f"coalesce({' OR '.join(flags)}, false)" if flags else "false"
-        return self._select([*columns, f"{suspect} AS {_SUSPECT}"])
+        return [*columns, f"{suspect} AS {_SUSPECT}"]
 
-    def _select(self, columns: Sequence[str]) -> str:
-        joins = " ".join(lookup.join for lookup in self._lookups)
+    def _select(self, columns: Sequence[str], *, joined: bool = True) -> str:
+        joins = " ".join(lookup.join for lookup in self._lookups) if joined else ""
         return f"SELECT b.{quoted(DOCUMENT)}, {', '.join(columns)} FROM batch b {joins}"
 
-    def _reasons(
-        self, session: Session, suspects: pa.RecordBatch, rows: Sequence[int], views: Sequence[tuple[str, pa.Table]]
-    ) -> list[Failure]:
+    def _reasons(self, session: Session, suspects: pa.RecordBatch, rows: Sequence[int]) -> list[Failure]:
         """What failed in which of the suspect rows; a row in which nothing does has been acquitted."""
         self.watch.strict_rows += suspects.num_rows
         columns = [part for index, (_, item) in enumerate(self._computed) for part in _verdict(index, item)]
-        found = _aligned(session.query(self._select(columns), suspects, views), suspects).to_pylist()
+        result = session.query(self._select(columns), suspects, self._views(session, suspects))
+        found = _aligned(result, suspects).to_pylist()
         failures = (self._failure(row, verdict) for row, verdict in zip(rows, found, strict=True))
         return [failure for failure in failures if failure is not None]
 
@@ -136,13 +155,58 @@ class Query:
             return Failure(row, fallible.code, f"{name}: {fallible.text} failed{of}", name)
         return None
 
-    def _strictly(self, session: Session, batch: pa.RecordBatch, views: Sequence[tuple[str, pa.Table]]) -> Evaluation:
+    def _strictly(self, session: Session, batch: pa.RecordBatch) -> Evaluation:
         """The whole batch in its strict form: dear, and taken only when the fast query failed as a whole."""
         columns = [f"struct_extract({_tried(item)}, 'v') AS c{index}" for index, (_, item) in enumerate(self._computed)]
-        result = _aligned(session.query(self._select(columns), batch, views), batch)
+        result = _aligned(session.query(self._select(columns), batch, self._views(session, batch)), batch)
         computed = {name: result.column(f"c{index}") for index, (name, _) in enumerate(self._computed)}
-        failures = self._reasons(session, batch, range(batch.num_rows), views)
+        failures = self._reasons(session, batch, range(batch.num_rows))
         return Evaluation(self._columns(batch, computed), failures)
+
+
+class _Small:
+    """The bound statement of a query; one that can not be bound is not tried again."""
+
+    def __init__(self, sql: str, picks: Picks) -> None:
+        self._sql = sql
+        self._picks = picks
+        self._bound: Bound | None = None
+        self._possible = True
+
+    def run(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch | None:
+        """The result over the batch; None where it takes the other way."""
+        if not self._possible or not set(self._picks.names).isdisjoint(batch.schema.names):
+            return None
+        try:
+            whole = self._with_lookups(session, batch)
+            if self._bound is None or not self._bound.schema.equals(whole.schema):
+                self._possible = False  # until it is prepared
+                self._bound = session.bind(self._sql, whole.schema)
+                self._possible = True
+            return one_batch(self._bound.run(whole))
+        except (*BOUND_ERRORS, duckdb.Error):
+            # The other way says what it is, in the terms of the documents.
+            return None
+
+    def _with_lookups(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch:
+        names = self._picks.names
+        if not names:
+            return batch
+        return pa.RecordBatch.from_arrays(
+            [*batch.columns, *self._picks.columns(session, batch)], names=[*batch.schema.names, *names]
+        )
+
+
+def _used(columns: Sequence[str]) -> frozenset[str]:
+    """The fields that these columns' SQL names, folded as DuckDB folds them; what stands in a text may be among them."""
+    return frozenset(found.replace('""', '"').lower() for sql in columns for found in _FIELD.findall(sql))
+
+
+def _projected(batch: pa.RecordBatch, used: frozenset[str]) -> pa.RecordBatch:
+    """The columns that a query reads: the others need not be shown to it."""
+    return batch.select(
+        [index for index, name in enumerate(batch.schema.names) if name == DOCUMENT or name.lower() in used]
+    )
 
 
 def _tried(item: Expression) -> str:

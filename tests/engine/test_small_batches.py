@@ -1,0 +1,270 @@
+"""Documents that come alone or in tens end exactly as those that come in thousands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from dative.process.functions import FUNCTIONS
+from dative_atom.documents.batch import number_documents
+from dative_atom.engine.bound import BOUND_ERRORS, ROWS_MAX
+from dative_atom.engine.database import Database, Session
+from dative_atom.engine.expression import Scope
+from dative_atom.engine.lookup import HELD_ROWS_MAX, Tables
+from dative_atom.engine.money import Rates, read_rates
+from dative_atom.engine.process_test import TestTables
+from dative_atom.engine.query import Query
+from dative_atom.journal.contract import LinkRows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+MIN, MAX = (datetime(year, 1, 1, tzinfo=UTC).replace(tzinfo=None) for year in (1900, 2200))
+RATES = """from,to,date,rate
+USD,EUR,2024-01-01,0.5
+USD,EUR,2025-01-01,0.9
+USD,EUR,2027-01-01,9
+USD,JPY,2024-01-01,150.5
+"""
+# One expression or more for every function of the language, over fields whose values may be bad for it.
+EXPRESSIONS = {
+    "currency": ["currency(dec, cur, 'EUR')", "currency(number(t), upper(cur), cur2, on => d)", "currency(t, 'USD', 'JPY')",
+                 "currency(dec, 'USD', 'EUR', on => date(t, '%m/%d/%Y'))", "currency(CAST(t AS DECIMAL(9, 2)), cur, 'EUR')"],
+    "date": ["date(t, '%m/%d/%Y', '%Y-%m-%d')"],
+    "timestamp": ["timestamp(t, '%m/%d/%Y %H:%M', zone => 'Europe/Paris')", "timestamp(t, '%Y-%m-%d')"],
+    "number": ["number(t)", "number(t, scale => 2) * 4"],
+    "xref": ["xref('link', crm => t, want => 'erp')", "xref('link', crm => t, want => 'erp', missing => 'null')",
+             "xref('link', crm => CAST(t AS INTEGER), want => 'erp', missing => 'null')",
+             "xref('link', crm => lower(t), want => 'erp')", "xref('link', crm => i, want => 'erp')",
+             "xref('large', crm => t, want => 'erp', missing => 'null')"],
+    "param": ["param('code') || t"],
+    "property": ["property('process.name')"],
+    "concat": ["concat(t, i, dec, d, ts)"],
+    "concat_ws": ["concat_ws(' ', t, NULL, b)"],
+    "upper": ["upper(t)"], "lower": ["lower(t)"], "trim": ["trim(t)"], "ltrim": ["ltrim(t, '0')"],
+    "rtrim": ["rtrim(t, '. ')"], "length": ["length(t)"], "left": ["left(t, i)"], "right": ["right(t, 2)"],
+    "substring": ["substring(t, i, 3)"], "split_part": ["split_part(t, '/', i)"],
+    "replace": ["replace(t, '.', '')"], "translate": ["translate(t, '/', '_')"],
+    "lpad": ["lpad(t, 5, '0')"], "rpad": ["rpad(t, 5, t)"], "reverse": ["reverse(t)"], "instr": ["instr(t, '/')"],
+    "contains": ["contains(t, '1')"], "starts_with": ["starts_with(t, '0')"], "ends_with": ["ends_with(t, '4')"],
+    "strip_accents": ["strip_accents(t)"], "regexp_matches": ["regexp_matches(t, '^[0-9]+$')"],
+    "regexp_extract": ["regexp_extract(t, '([0-9]+)', 1)"], "regexp_replace": ["regexp_replace(t, '[0-9]', '', 'g')"],
+    "ascii": ["ascii(t)"], "chr": ["chr(CAST(i AS INTEGER))"], "url_encode": ["url_encode(t)"],
+    "url_decode": ["url_decode(t)"], "md5": ["md5(t)"], "sha256": ["sha256(t)"],
+    "abs": ["abs(big)", "abs(f)"], "round": ["round(dec, 2)", "round(f, 1)"], "trunc": ["trunc(f)"],
+    "floor": ["floor(dec)"], "ceil": ["ceil(f)"], "sign": ["sign(big)"], "mod": ["mod(i, z)"],
+    "power": ["power(f, i)"], "sqrt": ["sqrt(dec)"], "greatest": ["greatest(i, z, NULL)"], "least": ["least(t, cur)"],
+    "year": ["year(d)"], "quarter": ["quarter(ts)"], "month": ["month(d)"], "week": ["week(d)"], "day": ["day(d)"],
+    "isodow": ["isodow(d)"], "dayofyear": ["dayofyear(d)"], "hour": ["hour(ts)"], "minute": ["minute(ts)"],
+    "second": ["second(ts)"], "date_trunc": ["date_trunc('month', d)"], "date_diff": ["date_diff('day', d, ts)"],
+    "last_day": ["last_day(d)"], "make_date": ["make_date(2024, i, z)"], "strftime": ["strftime(d, '%d.%m.%Y')"],
+    "epoch_ms": ["epoch_ms(ts)"], "coalesce": ["coalesce(t, cur)"], "ifnull": ["ifnull(t, 'a')"],
+    "nullif": ["nullif(t, '')"], "if": ["if(i > 5, t, cur)"],
+    "json_extract_string": ["json_extract_string(j, '$.a.b')"], "json_extract": ["json_extract(j, '$.a')"],
+    "json_array_length": ["json_array_length(j)"], "json_valid": ["json_valid(j)"],
+    "operators": ["i / z", "big * 4 + i", "-big", "t = 5", "CAST(t AS INTEGER)", "TRY_CAST(t AS DATE)", "CAST(d AS VARCHAR)",
+                  "CASE WHEN b THEN CAST(t AS INTEGER) END", "t LIKE '%1%' OR i IN (1, 2)", "1", "t"],
+}  # fmt: skip
+SCHEMA = pa.schema([
+    ("t", pa.string()), ("cur", pa.string()), ("cur2", pa.string()), ("j", pa.string()), ("i", pa.int64()),
+    ("z", pa.int64()), ("big", pa.int64()), ("dec", pa.decimal128(18, 2)), ("f", pa.float64()), ("b", pa.bool_()),
+    ("d", pa.date32()), ("ts", pa.timestamp("us", "UTC")), ("rate 9", pa.string()), ('od"d', pa.string()),
+])  # fmt: skip
+
+
+def _or_none(values: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.none() | values
+
+
+_DATES = ["01/31/2024", "02/30/2024", "2024-03-31", "03/31/2024 02:30"]
+_OTHERS = ["1", "", " 1", "k1", "K1", "%zz", "Zoë", "1e999", "'", "-7.25", "x" * 200]
+TEXTS = st.sampled_from([*_DATES, *_OTHERS]) | st.text(max_size=8).filter(lambda text: "\0" not in text)
+ROW = st.tuples(
+    _or_none(TEXTS),
+    _or_none(st.sampled_from(["USD", "EUR", "usd", "XXX"])),
+    _or_none(st.sampled_from(["EUR", "JPY", "XXX"])),
+    _or_none(st.sampled_from(['{"a": {"b": 1}}', "[1, 2]", "{", "", "null"])),
+    _or_none(st.integers(-3, 200_000)),
+    _or_none(st.integers(-1, 40)),
+    _or_none(st.sampled_from([0, 7, 2**62, -(2**63), 2**63 - 1])),
+    _or_none(st.decimals(Decimal("-1e15"), Decimal("1e15"), places=2)),
+    _or_none(st.sampled_from([0.0, 2.5, -1.5, 1e308, -1e308])),
+    _or_none(st.booleans()),
+    _or_none(st.dates(date(1900, 1, 1), date(2200, 1, 1))),
+    _or_none(st.datetimes(MIN, MAX, timezones=st.just(UTC))),
+    st.none(),
+    _or_none(TEXTS),
+)
+
+
+QUERIES: dict[str, Query] = {}
+"""Compiled once: hypothesis runs a test many times."""
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, Tables]]:
+    path: Path = tmp_path_factory.mktemp("rates") / "rates.csv"
+    path.write_text(RATES)
+    database = Database(256 << 20)
+    xrefs = TestTables()
+    xrefs.xref_load(LinkRows("link", {"crm": ["k1", "1", "7"], "erp": ["E1", "E2", "E3"]}))
+    keys = ["k1", *(f"n{row}" for row in range(HELD_ROWS_MAX))]
+    xrefs.xref_load(LinkRows("large", {"crm": keys, "erp": [f"L {key}" for key in keys]}))
+    rates = {"rates": Rates.of(read_rates(path, "rates"), NOW.date())}
+    yield database.session(), Tables(xrefs, frozenset(("rates", "link", "large")), rates)
+    database.close()
+
+
+def made(tools: tuple[Session, Tables], *sqls: str) -> Query:
+    session, tables = tools
+    scope = Scope({"code": "it's"}, {"process.name": "'p'"}, tables.names, "rates")
+    query = Query([(f"f{index}", scope.compile(sql, f"f{index}")) for index, sql in enumerate(sqls)], scope, tables)
+    query.types(session, number_documents(batch_of([]), 0))
+    return query
+
+
+def batch_of(rows: list[tuple[object, ...]]) -> pa.RecordBatch:
+    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(list(column), field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+    )
+
+
+def ended(query: Query, session: Session, batch: pa.RecordBatch, size: int) -> tuple[list[list[object]], list[object]]:
+    """(values of the documents that do not fail, column by column; failures) of the batch, given in pieces."""
+    columns: list[list[object]] = []
+    failures: list[object] = []
+    for first in range(0, batch.num_rows, size):
+        evaluation = query.evaluate(session, batch.slice(first, size))
+        failures += [(first + each.row, each.code, each.reason, each.field) for each in evaluation.failures]
+        failed = {each.row for each in evaluation.failures}
+        for place, column in enumerate(evaluation.columns):
+            if place == len(columns):
+                columns.append([column.type])
+            assert column.type == columns[place][0]
+            columns[place] += [value for row, value in enumerate(column.to_pylist()) if row not in failed]
+    return columns, failures
+
+
+def test_every_function_of_the_language_is_among_the_expressions() -> None:
+    assert set(FUNCTIONS) <= set(EXPRESSIONS)
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+@settings(max_examples=8, deadline=None)
+@given(rows=st.lists(ROW, min_size=1, max_size=40), size=st.integers(1, 12))
+def test_a_batch_ends_the_same_whole_bound_and_one_by_one(tools, name: str, rows, size: int) -> None:
+    session, _ = tools
+    if name not in QUERIES:
+        QUERIES[name] = made(tools, *EXPRESSIONS[name])
+    query = QUERIES[name]
+    few = number_documents(batch_of(rows), 0)
+    # The same rows, often enough to take the way of large batches.
+    times = ROWS_MAX // len(rows) + 1
+    many = number_documents(batch_of(rows * times), 0)
+    columns, failures = ended(query, session, many, many.num_rows)
+    once = ended(query, session, few, few.num_rows)
+    assert repr((columns, failures)) == repr(
+        (
+            [column[:1] + column[1:] * times for column in once[0]],
+            [(row + lap * len(rows), *rest) for lap in range(times) for row, *rest in once[1]],
+        )
+    )
+    assert repr(ended(query, session, few, size)) == repr(once)
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_good_documents_take_the_bound_way_whatever_is_computed(tools, name: str) -> None:
+    session, _ = tools
+    good = ("1", "EUR", "JPY", '{"a": {"b": 1}}', 1, 1, 7, Decimal(7), 1.0, True, NOW.date(), NOW, None, None)
+    for sql in EXPRESSIONS[name]:
+        query = made(tools, sql)
+        query.evaluate(session, number_documents(batch_of([good]), 0))
+        assert query.watch.bound_rows == (0 if sql == "t" else 1), sql
+
+
+def test_a_thousand_documents_end_the_same_in_one_batch_and_in_a_thousand(tools) -> None:
+    session, _ = tools
+    query = made(tools, "currency(dec, cur, 'EUR')", "date(t, '%m/%d/%Y')", "xref('link', crm => t, want => 'erp')")
+    texts, currencies = ["1", "k1", "01/31/2024", None, "x"], ["USD", "EUR", "XXX", None]
+    rows = [
+        (texts[row % 5], currencies[row % 4], None, None, row, 1, 1, Decimal(row), 1.0, True, None, None, None, None)
+        for row in range(1000)
+    ]
+    batch = number_documents(batch_of(rows), 0)
+    assert ended(query, session, batch, 1) == ended(query, session, batch, 1000)
+    assert query.watch.bound_rows == 1000
+
+
+def test_a_batch_of_other_columns_than_before_is_prepared_again(tools) -> None:
+    session, _ = tools
+    query = made(tools, "upper(t)")
+    narrow = pa.record_batch({"_document": pa.array([0], pa.uint64()), "t": ["a"]})
+    wide = pa.record_batch({"_document": pa.array([0], pa.uint64()), "i": [1], "t": pa.array(["b"], pa.large_string())})
+    assert [query.evaluate(session, each).columns[0].to_pylist() for each in (narrow, wide, narrow)] == [
+        ["A"],
+        ["B"],
+        ["A"],
+    ]
+
+
+def test_a_field_that_is_named_like_a_lookup_takes_the_other_way_and_ends_right(tools) -> None:
+    session, _ = tools
+    query = made(tools, "xref('link', crm => t, want => 'erp')")
+    batch = pa.record_batch({"_document": pa.array([0], pa.uint64()), "t": ["k1"], "xref 0": ["mine"], "v": ["w"]})
+    assert query.evaluate(session, batch).columns[0].to_pylist() == ["E1"]
+
+
+def test_time_is_utc_in_every_session_wherever_the_machine_stands() -> None:
+    asked = "SELECT current_setting('TimeZone'), CAST(make_timestamptz(0) AS VARCHAR)"
+    program = f"""
+from dative_atom.engine.database import Database
+database = Database(256 << 20)
+session = database.session()
+bound = [database.bound(guarded).run({asked!r}) for guarded in (False, True)]
+print([session.rows({asked!r}), *bound])
+"""
+    ended = subprocess.run(  # a process of its own: the zone is read once
+        [sys.executable, "-c", program],
+        env={**os.environ, "TZ": "Asia/Tokyo"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == str([[("UTC", "1970-01-01 00:00:00+00")]] * 3)
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/passwd')",
+        "COPY (SELECT 1) TO '/tmp/out.csv'",
+        "ATTACH '/tmp/x.db'",
+        "INSTALL httpfs",
+        "LOAD '/tmp/x.so'",
+        "SET enable_external_access=true",
+        "SET memory_limit='1TB'",
+        "SET lock_configuration=false",
+        "SELECT * FROM 'https://example.com/x.csv'",
+    ],
+)
+def test_the_database_of_bound_statements_is_shut_too(guarded: bool, sql: str) -> None:
+    database = Database(256 << 20)
+    connection = database.bound(guarded)
+    try:
+        with pytest.raises(BOUND_ERRORS):
+            connection.run(sql)
+        assert connection.run("SELECT current_setting('TimeZone'), current_setting('memory_limit')") == [
+            ("UTC", "128.0 MiB")
+        ]
+    finally:
+        connection.close()
+        database.close()

@@ -7,15 +7,18 @@ batches go another way. A statement joins nothing: what a batch looks up is pick
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import adbc_driver_duckdb
 import adbc_driver_manager as adbc
+import duckdb
 import pyarrow as pa
 
 ROWS_MAX: Final = 128
 """Where binding costs as much as the other way; see engine/README.md."""
+STATEMENTS_MAX: Final = 512
+"""Prepared statements of one connection. At the bound further queries take the way of large batches."""
 BOUND_ERRORS: Final = (adbc.Error, OSError, pa.ArrowException)
 """What a bound statement raises: the driver's errors, and Arrow's for what fails while the result is read."""
 
@@ -43,10 +46,29 @@ class BoundConnection:
 
     def __init__(self, connection: adbc.AdbcConnection) -> None:
         self._connection = connection
-        self._statements: list[Bound] = []
+        self._statements: dict[str, list[tuple[pa.Schema, Bound | None]]] = {}
+        self._count = 0
 
-    def prepare(self, sql: str, schema: pa.Schema, types: Sequence[str]) -> Bound:
-        """A statement over the relation `batch`. types: of its columns, as DuckDB writes them. Raises BOUND_ERRORS."""
+    def statement(self, sql: str, schema: pa.Schema, types: Callable[[pa.Schema], Sequence[str]]) -> Bound | None:
+        """The statement over the relation `batch` of these columns; None where it can not be had.
+
+        types: of columns, as DuckDB writes them. What can not be prepared is not tried again.
+        """
+        known = self._statements.setdefault(sql, [])
+        for columns, statement in known:
+            if columns.equals(schema):
+                return statement
+        if self._count >= STATEMENTS_MAX:
+            return None
+        self._count += 1
+        try:
+            made = self._prepare(sql, schema, types(schema))
+        except (*BOUND_ERRORS, duckdb.Error):
+            made = None
+        known.append((schema, made))
+        return made
+
+    def _prepare(self, sql: str, schema: pa.Schema, types: Sequence[str]) -> Bound:
         statement = adbc.AdbcStatement(self._connection)
         try:
             statement.set_sql_query(f"WITH {_listed(schema, types)} {sql}")
@@ -54,8 +76,7 @@ class BoundConnection:
         except BOUND_ERRORS:
             statement.close()
             raise
-        self._statements.append(Bound(statement, schema))
-        return self._statements[-1]
+        return Bound(statement, schema)
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a statement without documents; for a few rows only. Raises BOUND_ERRORS."""
@@ -69,7 +90,7 @@ class BoundConnection:
         self._connection.cancel()
 
     def close(self) -> None:
-        for statement in self._statements:
+        for statement in (made for known in self._statements.values() for _, made in known if made is not None):
             statement.close()
         self._connection.close()
 

@@ -117,16 +117,16 @@ class Session:
         relations = [(BATCH_VIEW, batch), *((quoted(name), rows) for name, rows in views)]
         return one_batch(self._statements[_TRY in sql].run(sql, relations))
 
-    def bind(self, sql: str, schema: pa.Schema) -> Bound:
-        """Prepare a query over small batches of these columns, which reads no other relation. Raises BOUND_ERRORS or
-        duckdb.Error, also where the driver can not bind such columns."""
+    def bound(self, sql: str, schema: pa.Schema) -> Bound | None:
+        """A query over small batches of these columns, which reads no other relation, prepared when it is met first.
+        None where it can not be prepared, or the driver can not bind such columns."""
         guarded = _TRY in sql
         if guarded not in self._bound:
             self._bound[guarded] = self._database.bound(guarded)
-        return self._bound[guarded].prepare(sql, schema, self._types(schema))
+        return self._bound[guarded].statement(sql, schema, self._types)
 
     def _types(self, schema: pa.Schema) -> list[str]:
-        """What DuckDB calls the types of these columns, by asking it."""
+        """What DuckDB calls the types of these columns, by asking it. Raises duckdb.Error for one that it has not."""
         self._plain.register(_DESCRIBED, schema.empty_table())
         try:
             return [row[1] for row in self._plain.execute(f"DESCRIBE {_DESCRIBED}").fetchall()]

@@ -14,7 +14,6 @@ from typing import Any, Final
 import pyarrow as pa
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.bound import Bound
 from dative_atom.engine.database import Session, quoted
 from dative_atom.engine.lookup import Lookup, Tables, XrefLookup
 from dative_atom.engine.money import RATE
@@ -52,26 +51,29 @@ class Picks:
     def __init__(self, lookups: Sequence[Lookup], tables: Tables) -> None:
         self._tables = tables
         self._lookups = [(lookup, _parts(lookup)) for lookup in lookups]
-        self._asked: Bound | None = None
 
     @property
     def names(self) -> list[str]:
         return [lookup.alias for lookup, _ in self._lookups]
 
-    def columns(self, session: Session, batch: pa.RecordBatch) -> list[pa.Array]:
-        """One column a lookup, a row for each document. Raises BOUND_ERRORS and duckdb.Error."""
+    def columns(self, session: Session, batch: pa.RecordBatch) -> list[pa.Array] | None:
+        """One column a lookup, a row for each document; None where they can not be picked. Raises BOUND_ERRORS."""
         parts = [part for _, parts in self._lookups for part in parts]
         values = {part: known for part in parts if (known := part.known(batch)) is not None}
         unknown = [part for part in dict.fromkeys(parts) if part not in values]
         if unknown:
-            values.update(zip(unknown, self._computed(unknown, session, batch), strict=True))
+            computed = self._computed(unknown, session, batch)
+            if computed is None:
+                return None
+            values.update(zip(unknown, computed, strict=True))
         return [self._picked(lookup, [values[part] for part in parts]) for lookup, parts in self._lookups]
 
-    def _computed(self, parts: Sequence[_Part], session: Session, batch: pa.RecordBatch) -> list[list[Any]]:
-        if self._asked is None or not self._asked.schema.equals(batch.schema):
-            columns = ", ".join(f"{part.text} AS k{index}" for index, part in enumerate(parts))
-            self._asked = session.bind(f"SELECT b.{quoted(DOCUMENT)}, {columns} FROM batch b", batch.schema)
-        found = self._asked.run(batch)
+    def _computed(self, parts: Sequence[_Part], session: Session, batch: pa.RecordBatch) -> list[list[Any]] | None:
+        columns = ", ".join(f"{part.text} AS k{index}" for index, part in enumerate(parts))
+        statement = session.bound(f"SELECT b.{quoted(DOCUMENT)}, {columns} FROM batch b", batch.schema)
+        if statement is None:
+            return None
+        found = statement.run(batch)
         return [found.column(f"k{index}").to_pylist() for index in range(len(parts))]
 
     def _picked(self, lookup: Lookup, values: Sequence[list[Any]]) -> pa.Array:

@@ -23,7 +23,7 @@ from dative.errors import StopRun
 from dative.errors import engine as codes
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.bound import BOUND_ERRORS, ROWS_MAX, Bound
+from dative_atom.engine.bound import BOUND_ERRORS, ROWS_MAX
 from dative_atom.engine.database import Session, literal, one_batch, quoted
 from dative_atom.engine.expression import Expression, Scope
 from dative_atom.engine.lookup import Lookup, Tables
@@ -165,36 +165,30 @@ class Query:
 
 
 class _Small:
-    """The bound statement of a query; one that can not be bound is not tried again."""
+    """A query over small batches, through a bound statement."""
 
     def __init__(self, sql: str, picks: Picks) -> None:
         self._sql = sql
         self._picks = picks
-        self._bound: Bound | None = None
-        self._possible = True
 
     def run(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         """The result over the batch; None where it takes the other way."""
-        if not self._possible or not set(self._picks.names).isdisjoint(batch.schema.names):
+        if not set(self._picks.names).isdisjoint(batch.schema.names):
             return None
         try:
             whole = self._with_lookups(session, batch)
-            if self._bound is None or not self._bound.schema.equals(whole.schema):
-                self._possible = False  # until it is prepared
-                self._bound = session.bind(self._sql, whole.schema)
-                self._possible = True
-            return one_batch(self._bound.run(whole))
-        except (*BOUND_ERRORS, duckdb.Error):
+            statement = session.bound(self._sql, whole.schema) if whole is not None else None
+            return one_batch(statement.run(whole)) if statement is not None else None
+        except BOUND_ERRORS:
             # The other way says what it is, in the terms of the documents.
             return None
 
-    def _with_lookups(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _with_lookups(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         names = self._picks.names
-        if not names:
-            return batch
-        return pa.RecordBatch.from_arrays(
-            [*batch.columns, *self._picks.columns(session, batch)], names=[*batch.schema.names, *names]
-        )
+        picked = self._picks.columns(session, batch) if names else []
+        if not picked:
+            return batch if picked is not None else None
+        return pa.RecordBatch.from_arrays([*batch.columns, *picked], names=[*batch.schema.names, *names])
 
 
 def _used(columns: Sequence[str]) -> frozenset[str]:

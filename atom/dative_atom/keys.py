@@ -10,15 +10,20 @@ import hashlib
 import hmac
 from typing import Final
 
+from dative.secrets import MaskKeys
+
 TOKEN_BYTES: Final = 16
 """128 bits of an HMAC-SHA-256: two values share a hash never in practice."""
 TRACKED_CHARACTERS_MAX: Final = 512
 """A tracked key is compared by so many characters; what is longer is a text and no key."""
 
 
-def environment_key(environment_id: str) -> bytes:
-    """The key of an environment that has no secret for it."""
-    return hashlib.sha256(b"dative mask v1\x1f" + environment_id.encode()).digest()
+def environment_key(keys: MaskKeys) -> bytes:
+    """The environment's key for what is tracked. Errors: masks.key_missing.
+
+    Always of the oldest version: documents that were tracked before a rotation are found like those after it.
+    """
+    return keys.key("environment", min(keys.versions, default=None))
 
 
 def tracking_key(key: bytes) -> bytes:

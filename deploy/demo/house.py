@@ -114,6 +114,7 @@ class House:
         )  # fmt: skip
         key = self.directory / "connected-app.key"
         self.dative("env", "secret", "set", "crm.private_key", "--env", "dev", "--from-file", str(key))
+        self.dative("vault", "key", "create", "--env", "dev")
 
     def join(self, name: str, env: str = "dev") -> Said:
         """Invite an atom and let it join."""

@@ -78,7 +78,8 @@ def test_every_command_of_the_tree_has_help_with_a_sentence() -> None:
         trust-init trust-show trust-rotate-release
         env-list env-show env-create env-set env-secret-set env-secret-list env-secret-delete
         atom-invite atom-list atom-show atom-approve atom-revoke atom-drain atom-resume atom-test
-        process-validate process-test process-run process-list process-schema process-docs
+        process-validate process-test process-run process-list process-schema process-docs process-lineage
+        vault-key-create vault-key-rotate vault-key-list vault-enrol vault-allow vault-forbid vault-readers vault-reveal
         deployment-list deployment-show execution-list execution-show execution-watch execution-cancel execution-receipts
         trace-show dlq-list dlq-show dlq-repair dlq-retry audit-list audit-verify
     """

@@ -16,7 +16,7 @@ from dative_controller.server.permissions import PERMISSIONS
 from google.protobuf import message_factory
 from sqlalchemy import text
 
-ROLES = ("viewer", "operator", "deployer", "admin", "auditor")
+ROLES = ("viewer", "operator", "deployer", "admin", "auditor", "revealer")
 SERVICES = {
     service.full_name: service
     for file in (control_pb2, agent_pb2, telemetry_pb2)
@@ -50,7 +50,7 @@ async def test_the_bootstrap_token_makes_one_admin_and_dies(start: Any) -> None:
     token = world.controller.bootstrap_token_file.read_text()
     assert await code_of(login(world, token, "eve")) == "access.token_invalid"
     who = await world.admin.call(world.admin.access.WhoAmI, c.WhoAmIRequest())
-    assert (who.subject, who.roles) == ("ada", ["admin", "auditor", "deployer", "operator"])
+    assert (who.subject, who.roles) == ("ada", ["admin", "auditor", "deployer", "operator", "revealer"])
 
 
 async def test_the_bootstrap_file_is_the_users_alone_and_gone_once_there_is_an_admin(start: Any, tmp_path: Any) -> None:

@@ -18,7 +18,7 @@ from dative_atom.engine.run import Surroundings, run_execution
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.telemetry.recorder import Recorder
-from dative_atom.worker.protocol import Binding, Limits, RunExecution
+from dative_atom.worker.protocol import Binding, Keys, Limits, RunExecution
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HEAD = """
@@ -53,6 +53,7 @@ class Engine:
     seen: list[tuple[str, list[int]]] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    keys: Keys = field(default_factory=lambda: Keys({1: "11" * 32}))
 
     def target(self, step: str, **settings: object) -> MemoryTarget:
         """The target of a step, made before it is opened so that a test can say how it behaves."""
@@ -101,6 +102,7 @@ class Engine:
             journal=str(self.directory / "journal.db"),
             limits=Limits(batch_rows=self.batch_rows),
             parameters=self.parameters,
+            keys=self.keys,
         )
 
     def run(

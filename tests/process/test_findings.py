@@ -164,6 +164,18 @@ CASES: list[tuple[str, str, str, list[tuple[str, int]]]] = [
     ("a tracked classified field", "track: [Id]", "track: [Id, Phone]", [("process.classified_tracked", 13)]),
     ("a tracked hash of an unknown field", "track: [Id]", "track: [hash(Fone)]", [("process.unknown_field", 13)]),
     ("a tracked hash of a classified field", "track: [Id]", "track: [Id, hash(Phone)]", []),
+    ("an identifier that nobody classified", "{phi: [Phone]}", "{phi: [Name]}", [
+        ("process.unclassified_identifier", 11), ("process.classified_unmasked", 20)]),
+    ("an identifier that somebody looked at", "{phi: [Phone]}", "{none: [Phone]}", []),
+    ("an identifier by its kind", "{phi: [Phone]}", "{phi: [{field: Phone, identifier: phone}]}", []),
+    ("an unknown kind of identifier", "{phi: [Phone]}", "{phi: [{field: Phone, identifier: fone}]}", [
+        ("process.wrong_value", 12)]),
+    ("a pattern that covers a field", "{phi: [Phone]}", "{phi: ['*ame', Phone]}", [("process.classified_unmasked", 20)]),
+    ("a classified field in the position", "Since], where: \"Type = 'C'\"}\n  classify: {phi: [Phone]}",
+     "Since, CreatedDate], incremental: {field: CreatedDate}}\n  classify: {phi: [Phone, CreatedDate]}", [
+        ("process.classified_position", 11)]),
+    ("a shift by an unknown subject", "phone: Phone}}", "phone: Phone, since: \"date(Since, '%Y-%m-%d')\"}}\n    - id: s\n"
+     "      mask: {since: 'date_shift(30, key => Patient)'}", [("process.unknown_field", 18)]),
     ("a key that no document has", "key: [id]", "key: [ident]", [("process.unknown_field", 20)]),
     ("a classified value unmasked", MASK, "stop: {}", [("process.unreachable", 19), ("process.classified_unmasked", 20)]),
     ("a classified value inside another", "phone: Phone}}", "phone: Phone, label: \"concat(Name, Phone)\"}}", [

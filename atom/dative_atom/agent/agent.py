@@ -112,7 +112,7 @@ class Agent:
             clock,
             self.command_log,
             self.drain,
-            Asking(self.books, seal_key, clock, self.identity.environment_id),
+            Asking(self.books, seal_key, clock, self.identity.environment_id, lambda: self.bundles.vault()[0]),
         )
         hooks = LinkHooks(self._hello, self._heartbeat, self.applier.offer, self._commanded, self._connected)
         self.link = Link(self.connection, self.health, clock, hooks)

@@ -6,14 +6,16 @@ sealed; how often is bounded, so that a controller in wrong hands can not try ou
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from dative.errors import DativeError
 from dative.errors.agent import SEARCHES_TOO_MANY
 from dative.errors.journal import UNKNOWN_EXECUTION
 from dative.errors.rpc import INVALID
 from dative.ids import ExecutionId
-from dative.secrets import SealKey, open_sealed, seal_info
+from dative.secrets import MaskKeys, SealKey, open_sealed, seal_info
 from dative.v1 import agent_pb2
 
 from dative_atom.agent.books import Books
@@ -30,17 +32,25 @@ RECORDS_AT_ONCE = 8
 
 
 class Asking:
-    """environment_id: whose keys this atom holds."""
+    """environment_id: whose keys this atom holds; keys: reads them from what runs now, blocking."""
 
-    def __init__(self, books: Books, seal_key: SealKey, clock: AgentClock, environment_id: str) -> None:
+    def __init__(
+        self,
+        books: Books,
+        seal_key: SealKey,
+        clock: AgentClock,
+        environment_id: str,
+        keys: Callable[[], MaskKeys],
+    ) -> None:
         self._books = books
         self._seal_key = seal_key
         self._clock = clock
         self._environment_id = environment_id
+        self._keys = keys
         self._searched_s: deque[float] = deque(maxlen=SEARCHES_PER_MIN)
 
     async def hash_key(self, wanted: agent_pb2.HashKey) -> agent_pb2.HashKeyResult:
-        """Errors: agent.too_many_searches, secrets.cannot_open, rpc.invalid_argument."""
+        """Errors: agent.too_many_searches, secrets.cannot_open, rpc.invalid_argument, masks.key_missing."""
         now_s = self._clock.elapsed_s()
         if len(self._searched_s) == SEARCHES_PER_MIN and now_s - self._searched_s[0] < 60:
             raise DativeError(
@@ -52,7 +62,8 @@ class Asking:
             value = open_sealed(wanted.sealed_value, self._seal_key, info).decode()
         except UnicodeDecodeError as broken:
             raise DativeError("the value that is searched for is no text", code=INVALID) from broken
-        return agent_pb2.HashKeyResult(hash=hashed_key(value, tracking_key(environment_key(self._environment_id))))
+        keys = await asyncio.to_thread(self._keys)
+        return agent_pb2.HashKeyResult(hash=hashed_key(value, tracking_key(environment_key(keys))))
 
     async def read_receipts(self, wanted: agent_pb2.ReadReceipts) -> agent_pb2.ReadReceiptsResult:
         """The next piece. Errors: journal.unknown_execution, rpc.invalid_argument."""

@@ -22,7 +22,8 @@ from dative.errors import DativeError
 from dative.errors.agent import CONNECTOR_MISMATCH, IDENTITY_DAMAGED
 from dative.errors.bundle import BLOB_MISMATCH, BLOB_MISSING, BundleRefused
 from dative.errors.secrets import NOT_FOUND, SecretsRefused
-from dative.secrets import SealKey, Secret
+from dative.secrets import MaskKeys, SealKey, Secret
+from dative.secrets.mask_keys import readers_in
 from dative.secrets.reference import SecretReference
 from dative.v1 import types_pb2
 
@@ -30,7 +31,7 @@ from dative_atom.agent.content import EnvironmentConfig, ProcessContent, Shelf
 from dative_atom.agent.log import redactor
 from dative_atom.agent.paths import DataDir, write_whole
 from dative_atom.agent.schedule import check_trigger
-from dative_atom.agent.secrets import bind, binding, connection
+from dative_atom.agent.secrets import bind, binding, connection, mask_keys
 from dative_atom.worker.protocol import Binding
 
 BLOB_CODES = (BLOB_MISMATCH, BLOB_MISSING)
@@ -53,6 +54,7 @@ class Prepared:
     paths: Mapping[str, str]
     bindings: list[Binding]
     environment: EnvironmentConfig
+    mask_keys: MaskKeys
 
 
 class Bundles:
@@ -226,7 +228,15 @@ class Bundles:
         environment = shelf.environment()
         sealed = shelf.secrets(self._seal_key, self.identity.atom_id)
         paths = shelf.verified_paths(content.artifacts)
-        return Prepared(content, paths, bind(content, environment, sealed, redactor), environment)
+        bindings = bind(content, environment, sealed, redactor)
+        return Prepared(content, paths, bindings, environment, mask_keys(sealed, redactor))
+
+    def vault(self) -> tuple[MaskKeys, dict[str, bytes]]:
+        """The mask keys and the vault's readers of what runs now. Errors: as `prepare`."""
+        if self.active is None:
+            raise BundleRefused("nothing is deployed to this atom", code=BLOB_MISSING)
+        sealed = self.shelf(self.active.manifest.digest).secrets(self._seal_key, self.identity.atom_id)
+        return mask_keys(sealed, redactor), readers_in(sealed)
 
     def binding(self, name: str) -> Binding:
         """One connection of what runs now, for a test of it. Errors: as `prepare`."""

@@ -29,6 +29,7 @@ from dative.rpc import status_of
 from dative.secrets import SealKey, open_sealed, seal, seal_info
 from dative.v1 import agent_pb2, types_pb2
 
+from dative_atom.agent import vault
 from dative_atom.agent.asking import Asking
 from dative_atom.agent.books import Books
 from dative_atom.agent.bundles import Bundles
@@ -158,6 +159,7 @@ class Commands:
             "test_connection": self._test,
             "hash_key": self._hash_key,
             "read_receipts": self._read_receipts,
+            "reveal_token": self._reveal,
         }
         handler = handlers.get(kind)
         if handler is None:
@@ -228,6 +230,15 @@ class Commands:
         fields = _fields(open_sealed(wanted.sealed_fields, self._seal_key, info))
         await self._books.run(self._journal.repair, DeadLetterId(wanted.dead_letter_id), fields)
         return Result()
+
+    async def _reveal(self, command: agent_pb2.Command) -> Result:
+        keys, readers = await asyncio.to_thread(self._bundles.vault)
+        environment_id = self._bundles.identity.environment_id
+        revealed = await self._books.run(
+            vault.answer, command.reveal_token, self._journal, keys, readers, environment_id
+        )
+        log.info("vault.revealed", command_id=command.command_id, reader=revealed.reader)
+        return Result(reveal_token=revealed)
 
     async def _drain_or_resume(self, command: agent_pb2.Command) -> Result:
         await self._drain(not command.drain.resume)

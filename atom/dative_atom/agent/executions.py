@@ -35,7 +35,7 @@ from dative_atom.agent.waiting import AgentClock, Backoff, either, ended
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.journal.contract import Counts, Execution, ExecutionState
 from dative_atom.telemetry.recorder import new_trace_id
-from dative_atom.worker.protocol import Limits, Progress, RunExecution
+from dative_atom.worker.protocol import Keys, Limits, Progress, RunExecution
 
 PROGRESS_EVERY_S = 2.0
 ATTEMPTS_MAX = 50
@@ -320,6 +320,7 @@ class Executions:
             resource=self._reporter.resource(),
             molecule_id=identity.molecule_id,
             atom_id=identity.atom_id,
+            keys=Keys(prepared.mask_keys.to_hex()),
         )
 
     def _progress(self, running: _Running, message: Progress) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dative.errors import DativeError
 from dative.errors.agent import CONNECTION_MISSING, CONNECTOR_MISMATCH
 from dative.errors.secrets import SecretsRefused
-from dative.secrets import Secret
+from dative.secrets import MaskKeys, Secret
+from dative.secrets.mask_keys import MASK_KEY
 from dative.secrets.redact import Redactor
 from dative.secrets.reference import SecretReference, resolve
 
@@ -75,3 +76,11 @@ def binding(
         redactor.register(secret)
         values[setting] = secret.reveal()
     return Binding(name=name, connector=found.connector, settings=dict(found.settings), secrets=values)
+
+
+def mask_keys(sealed: Mapping[str, Secret], redactor: Redactor) -> MaskKeys:
+    """The environment's mask keys, none where it has none. Errors: masks.key_malformed."""
+    for name, secret in sealed.items():
+        if name.startswith(MASK_KEY):
+            redactor.register(secret)
+    return MaskKeys.of(sealed)

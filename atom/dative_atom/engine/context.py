@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from dative.ids import ConnectionName, StepId
 from dative.process.model import Process, XrefTable
 from dative.process.scalars import parse_duration
 from dative.process.shapes import DocumentsSettings, NothingSettings, OperationSettings, Step
+from dative.secrets import MaskKeys
 from pydantic import ValidationError
 
 from dative_atom.connectors.base import ConnectionConfig, Connector, Operation, Reader, RunContext, Writer
@@ -26,10 +27,10 @@ from dative_atom.engine.lookup import Tables, open_tables
 from dative_atom.engine.message import Message
 from dative_atom.engine.plan import Context, Plan
 from dative_atom.engine.seeds import unique_columns
-from dative_atom.engine.shapes.mask import environment_key
 from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
 from dative_atom.engine.starts import CALLER, CallerSource, NothingSource
 from dative_atom.engine.tracking import Tracking, classified_fields, tracking_of
+from dative_atom.engine.vault import Vault
 from dative_atom.journal.contract import Execution, Journal
 
 BATCH_ROWS_PARAMETER: Final = "batch_rows"
@@ -104,8 +105,10 @@ class Opened:
     context: RunContext
     message: Message
     execution: Execution
+    journal: Journal
+    mask_keys: MaskKeys
     tracking: Tracking
-    classified: frozenset[str] = field(default_factory=frozenset)
+    classified: Container[str] = ()
 
     @property
     def receipts_keep_s(self) -> float:
@@ -140,10 +143,11 @@ class Opened:
             properties=_properties(self.message, self.process, started_at),
             rates=spec.rates_table,
             unique={name: unique_columns(table) for name, table in spec.tables.items() if isinstance(table, XrefTable)},
-            mask_key=environment_key(self.message.environment_id),
+            mask_keys=self.mask_keys,
             started_at=started_at,
             open_writer=self._writer,
             new_session=self.database.session,
+            keep_tokens=Vault(self.journal, self.mask_keys, self.message.environment_id).keep,
         )
         return compile_process(spec.steps, profile, context)
 
@@ -196,6 +200,7 @@ def open_execution(
         raise StopRun(f"the bundle holds no process {message.process}", code=codes.PROCESS_UNREADABLE)
     process = read_process(artifacts[message.process])
     parameters = parameters_of(process, {**message.parameters, **execution.parameters})
+    mask_keys = MaskKeys.from_hex(message.keys.mask)
     database = Database(message.limits.memory_bytes // POOL_SHARE)
     today = (execution.started_at or execution.planned_at).date()
     tables = open_tables(process.spec, process.name, artifacts, journal, today)
@@ -211,7 +216,9 @@ def open_execution(
         context=context,
         message=message,
         execution=execution,
-        tracking=tracking_of(process.spec, environment_key(message.environment_id)),
+        journal=journal,
+        mask_keys=mask_keys,
+        tracking=tracking_of(process.spec, mask_keys),
         classified=classified_fields(process.spec),
     )
 

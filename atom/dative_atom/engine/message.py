@@ -23,6 +23,13 @@ class Binding(Protocol):
     def secrets(self) -> Mapping[str, str]: ...
 
 
+class Keys(Protocol):
+    """The environment's mask keys, version -> hex."""
+
+    @property
+    def mask(self) -> Mapping[int, str]: ...
+
+
 class Limits(Protocol):
     """What one execution may use."""
 
@@ -63,3 +70,5 @@ class Message(Protocol):
     def molecule_id(self) -> str: ...
     @property
     def atom_id(self) -> str: ...
+    @property
+    def keys(self) -> Keys: ...

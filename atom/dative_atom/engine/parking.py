@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from dative_atom.journal.contract import ParkedDocument
 
 
 def parked_documents(
-    flow: Flow, classified: frozenset[str], tracked: Sequence[str], origins: Sequence[DeadLetterId]
+    flow: Flow, classified: Container[str], tracked: Sequence[str], origins: Sequence[DeadLetterId]
 ) -> list[ParkedDocument]:
     """What the journal keeps of the flow's parked documents. origins: of a retry, one per source row."""
     first = flow.source.column(DOCUMENT)[0].as_py() if flow.source.num_rows else 0

@@ -14,6 +14,7 @@ from typing import Protocol
 import pyarrow as pa
 from dative.ids import StepId
 from dative.process.shapes import OperationSettings, Step
+from dative.secrets import MaskKeys
 
 from dative_atom.connectors.base import Writer
 from dative_atom.engine.database import Session
@@ -63,6 +64,7 @@ class Shape(Protocol):
 
 
 OpenWriter = Callable[[Step, OperationSettings, pa.Schema], Writer]
+KeepTokens = Callable[[pa.Array, pa.Array], None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class Context:
 
     session: of the compiling thread; it finds the types of expressions by evaluating them over no rows.
     new_session: a further session, for steps that run in a thread of their own.
-    mask_key: of the environment, the same in every execution. started_at: of the execution's first attempt.
+    mask_keys: of the environment, the same in every execution. started_at: of the execution's first attempt.
+    keep_tokens: (tokens, their values as text) into the vault, before any target can see one of them.
     calling: None for the process that the execution runs.
     """
 
@@ -100,10 +103,11 @@ class Context:
     properties: Mapping[str, str]
     rates: str | None
     unique: Mapping[str, Sequence[str]]
-    mask_key: bytes
+    mask_keys: MaskKeys
     started_at: datetime
     open_writer: OpenWriter
     new_session: Callable[[], Session]
+    keep_tokens: KeepTokens
     queries: list[Query] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     calling: Calling | None = None

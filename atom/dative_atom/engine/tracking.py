@@ -6,21 +6,23 @@ then nothing but an HMAC under the environment's key leaves the atom.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from dative.process.classes import Classification
 from dative.process.model import Spec
+from dative.secrets import MaskKeys
 from dative.v1 import telemetry_pb2
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.accounting import Fates
 from dative_atom.engine.database import Session
 from dative_atom.engine.routing import rows_of
-from dative_atom.keys import TOKEN_BYTES, TRACKED_CHARACTERS_MAX, tracking_key
+from dative_atom.keys import TOKEN_BYTES, TRACKED_CHARACTERS_MAX, environment_key, tracking_key
 
 ROWS_MAX: Final = 16_384
 BODY_BYTES_MAX: Final = 700_000
@@ -29,8 +31,9 @@ _BLOCK_BYTES: Final = 64
 _ZSTD: Final = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
-def classified_fields(spec: Spec) -> frozenset[str]:
-    return frozenset(name for names in spec.classify.values() for name in names)
+def classified_fields(spec: Spec) -> Container[str]:
+    """The protected fields: patterns and nested names included, so it can be asked and not listed."""
+    return Classification.of(spec)
 
 
 def tracked_fields(spec: Spec) -> tuple[str, ...]:
@@ -59,9 +62,10 @@ class Tracking:
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def tracking_of(spec: Spec, environment_key: bytes) -> Tracking:
+def tracking_of(spec: Spec, keys: MaskKeys) -> Tracking:
+    """Errors: masks.key_missing where a key is tracked by its hash and the environment has no mask key."""
     hashed = tuple(key.field for key in spec.tracked_keys if key.hashed)
-    return Tracking(tracked_fields(spec), hashed, tracking_key(environment_key))
+    return Tracking(tracked_fields(spec), hashed, tracking_key(environment_key(keys)) if hashed else b"")
 
 
 def tracked(fates: Fates, keys: pa.RecordBatch, about: telemetry_pb2.TrackedDocuments, at: datetime) -> Iterator[bytes]:

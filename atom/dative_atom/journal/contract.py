@@ -296,6 +296,20 @@ class Journal(Protocol):
         """Plan `execution` over these; all become "retrying". Only waiting ones can be."""
         ...
 
+    # the vault: which value a token stands for
+    def unknown_tokens(self, tokens: Sequence[str]) -> list[str]:
+        """Those of them that the vault does not hold yet, in their order."""
+        ...
+
+    def keep_tokens(self, tokens: Sequence[str], key_version: int, body: bytes) -> None:
+        """One block of values, sealed by the caller under that version of the mask key. A token known by then keeps
+        its former block."""
+        ...
+
+    def token_block(self, token: str) -> tuple[int, bytes] | None:
+        """(key version, sealed body) of the block that holds the token's value."""
+        ...
+
     # outbox
     def spool_epoch(self) -> str: ...
 

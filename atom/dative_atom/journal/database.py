@@ -60,6 +60,10 @@ CREATE TABLE receipt (
 );
 CREATE INDEX receipt_expires ON receipt (expires_at);
 """,
+    """
+CREATE TABLE vault_block (block INTEGER PRIMARY KEY, key_version INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE vault (token TEXT PRIMARY KEY, block INTEGER NOT NULL) WITHOUT ROWID;
+""",
 )
 """What brings a journal from each version to the next; a new one takes all of them, so there is one way to a schema."""
 SCHEMA_VERSION: Final = 1 + len(_UPGRADES)

@@ -17,6 +17,7 @@ from dative.v1 import telemetry_pb2
 from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
 from dative_atom.journal.dead_letters import DeadLetters
 from dative_atom.journal.receipts import ReceiptBook
+from dative_atom.journal.vault import VaultBlocks
 from dative_atom.journal.xref import CrossReferences
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -37,7 +38,7 @@ def _tracked_record(serialized: bytes) -> bytes:
     return bytes(length) + serialized
 
 
-class Settling(DeadLetters, CrossReferences, ReceiptBook):
+class Settling(DeadLetters, CrossReferences, ReceiptBook, VaultBlocks):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def resume(self, execution_id: ExecutionId) -> Resume:

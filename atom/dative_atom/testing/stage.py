@@ -26,12 +26,13 @@ from dative_atom.documents.batch import DOCUMENT, payload
 from dative_atom.documents.json import to_json
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
+from dative_atom.engine.process_test import TEST_KEYS
 from dative_atom.engine.run import Connect, Surroundings, run_execution
 from dative_atom.engine.starts import CALLER
 from dative_atom.journal.contract import Counts, DeadLetter, Execution
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.testing.system import Effect, effects, write_source
-from dative_atom.worker.protocol import Binding, Limits, RunExecution
+from dative_atom.worker.protocol import Binding, Keys, Limits, RunExecution
 
 EXECUTION: Final = ExecutionId("01CASE00000000000000000000")
 ENVIRONMENT: Final = "test"
@@ -158,6 +159,7 @@ class Stage:
             journal=str(self.folder / "journal.db"),
             parameters=dict(self.parameters),
             limits=Limits(MEMORY_BYTES, self.batch_rows or Limits().batch_rows),
+            keys=Keys(TEST_KEYS.to_hex()),
         )
 
     def _plan(self) -> None:

@@ -25,6 +25,15 @@ class Binding(msgspec.Struct, frozen=True):
         return f"Binding(name={self.name!r}, connector={self.connector!r})"
 
 
+class Keys(msgspec.Struct, frozen=True):
+    """The environment's mask keys, version -> hex: see `dative.secrets.mask_keys`."""
+
+    mask: dict[int, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Keys(versions={sorted(self.mask)})"
+
+
 class Limits(msgspec.Struct, frozen=True):
     """What one execution may use. memory_bytes bounds the growth of the worker's private memory, not only DuckDB's pool.
 
@@ -59,6 +68,7 @@ class RunExecution(msgspec.Struct, frozen=True, tag="run"):
     fencing_token: int = 0
     molecule_id: str = "default"
     atom_id: str = ""
+    keys: Keys = Keys()
 
 
 class CancelExecution(msgspec.Struct, frozen=True, tag="cancel"):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dative.bundle.pack import EnvironmentConfig
+from dative.process.scalars import parse_mask
+from dative.secrets.mask_keys import versions_in
 
 Data = dict[str, Any]
 Sign = Literal["+", "-", "~"]
@@ -128,7 +130,23 @@ def missing(
     for parameter, declared in sorted((spec.get("parameters") or {}).items()):
         if (declared or {}).get("default") is None and f"{name}.{parameter}" not in environment.overrides:
             found.append(f"parameter {parameter}: dative env set {env} --override {name}.{parameter}=VALUE")
+    hashed = any(text.startswith("hash(") for text in spec.get("track") or ())
+    if (hashed or any(_keyed_masks(spec.get("steps") or ()))) and not versions_in(secrets):
+        found.append(f"mask key (hash, token, date_shift): dative vault key create --env {env}")
     return tuple(found)
+
+
+def _keyed_masks(value: Any) -> Iterator[str]:
+    """The keyed masks of every mask step below, wherever a shape holds its steps."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _keyed_masks(item)
+    elif isinstance(value, dict):
+        if value.get("shape") == "mask":
+            yield from (text for text in value["fields"].values() if parse_mask(text).keyed)
+        else:
+            for item in value.values():
+                yield from _keyed_masks(item)
 
 
 def _missing_secrets(logical: str, references: Mapping[str, str], secrets: Collection[str], env: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,12 +103,27 @@ def ready(path: Path) -> Ready:
 
     source = check(path)
     if source.process is None:
-        errors = [finding for finding in source.findings if finding.severity == "error"]
-        listed = "\n".join(f"  {line}" for finding in errors for line in finding_lines(finding))
-        count = f"{len(errors)} finding{'s' if len(errors) != 1 else ''}"
-        raise CliError(f"{path} has {count}:\n{listed}", code=FINDINGS, next=f"dative process validate {path}")
+        raise _invalid(path, source.findings)
     process = source.process
     return Ready(process.name, canonical_process(process), _tables(path, process), source.findings)
+
+
+def built(path: Path) -> Process:
+    """The process of a file that can be read, whatever else is wrong with it. Errors: cli.process_invalid."""
+    from dative.process.load import load
+
+    with path.open("rb") as file:
+        loaded = load(file.read(FILE_BYTES_MAX), filename=str(path))
+    if loaded.process is None:
+        raise _invalid(path, loaded.findings)
+    return loaded.process
+
+
+def _invalid(path: Path, findings: Iterable[Finding]) -> CliError:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    listed = "\n".join(f"  {line}" for finding in errors for line in finding_lines(finding))
+    count = f"{len(errors)} finding{'s' if len(errors) != 1 else ''}"
+    return CliError(f"{path} has {count}:\n{listed}", code=FINDINGS, next=f"dative process validate {path}")
 
 
 def finding_lines(finding: Finding) -> list[str]:

@@ -23,7 +23,7 @@ from dative_controller.telemetry.log import log
 
 Context = grpc.aio.ServicerContext[Any, Any]
 SUBJECT_CHARS_MAX = 200
-FIRST_ADMIN_ROLES = ("admin", "deployer", "operator", "auditor")
+FIRST_ADMIN_ROLES = ("admin", "deployer", "operator", "auditor", "revealer")
 """Until there are others, one person does everything; the audit log tells which."""
 
 

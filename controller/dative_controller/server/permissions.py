@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-VIEWERS = frozenset({"viewer", "operator", "deployer", "admin", "auditor"})
+VIEWERS = frozenset({"viewer", "operator", "deployer", "admin", "auditor", "revealer"})
 OPERATORS = frozenset({"operator", "admin"})
 DEPLOYERS = frozenset({"deployer"})
 SECRET_SETTERS = frozenset({"deployer", "admin"})
 ADMINS = frozenset({"admin"})
 AUDITORS = frozenset({"auditor"})
+REVEALERS = frozenset({"revealer"})  # nobody else, not even an admin: it shows what masks hide
 ANYONE: frozenset[str] = frozenset()
 
 
@@ -75,6 +76,7 @@ _TABLE: dict[str, dict[str, Permission]] = {
         "RepairDeadLetter": Permission(OPERATORS, changes=True),
         "RetryDeadLetters": Permission(OPERATORS, changes=True),
     },
+    "VaultService": {"RevealToken": Permission(REVEALERS, changes=True)},
     # Their own proof: a join token, or the certificate of a mutual-TLS connection.
     "EnrollmentService": {"EnrollAtom": Permission(ANYONE, changes=True)},
     "AtomService": {

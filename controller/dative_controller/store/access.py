@@ -12,7 +12,7 @@ from dative_controller.signing.tokens import token_hash
 from dative_controller.store.database import insert, refuse
 from dative_controller.store.schema import bootstrap_token, organization, refresh_token, role_binding, user
 
-ROLES = ("viewer", "operator", "deployer", "admin", "auditor")
+ROLES = ("viewer", "operator", "deployer", "admin", "auditor", "revealer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,16 @@ CLASSIFIED_TRACKED = _code(
     "A tracked field is searchable at the controller in the clear, so a classified one can only be tracked as a hash.",
     "Track its hash, `track: [hash(Field)]`, or another key of the document.",
 )
+CLASSIFIED_POSITION = _code(
+    "classified_position",
+    "The position of an incremental read is stored and reported in the clear, and this field of it is classified.",
+    "Read by another field that rises with every change, with a key that tells nobody who it is.",
+)
+UNCLASSIFIED_IDENTIFIER = _code(
+    "unclassified_identifier",
+    "The field's name looks like one of HIPAA's identifiers, and nothing in `classify` says what it is.",
+    "Classify it, or say that somebody looked at it: `classify: {none: [Field]}`.",
+)
 BAD_MASK = _code("bad_mask", "The mask does not fit the field's type.")
 UNKNOWN_TABLE = _code("unknown_table", "The process declares no table of this name.", "Declare it under `spec.tables`.")
 WRONG_TABLE = _code("wrong_table", "The table is of another kind than the use needs.")

@@ -20,12 +20,19 @@ ERROR_FIELDS = ("_error_code", "_error_reason", "_error_field", "_error_step")
 
 @dataclass(frozen=True, slots=True)
 class FieldState:
-    """One field at one place. sources: source fields it was made of. classes: those that no mask has dealt with."""
+    """One field at one place.
+
+    sources: source fields it was made of. classes: those that no mask has dealt with. functions: what computed it, in
+    any step before. masks: "step: mask" of all on its way. carried: every class it ever had, masked or not.
+    """
 
     type: DataType = ANY
     sources: frozenset[str] = frozenset()
     classes: frozenset[FieldClass] = frozenset()
     dropped: bool = False  # by a mask: it can not be read any more, and its class went with it
+    functions: frozenset[str] = frozenset()
+    masks: frozenset[str] = frozenset()
+    carried: frozenset[FieldClass] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -75,4 +82,7 @@ def _one_of(one: FieldState, other: FieldState) -> FieldState:
         one.sources | other.sources,
         one.classes & other.classes,
         one.dropped and other.dropped,
+        one.functions | other.functions,
+        one.masks | other.masks,
+        one.carried | other.carried,
     )

@@ -89,10 +89,12 @@ class Report:
             position = Position(position.line, position.column + position.inside + offset)
         self.at(code, message, position, path=path, next_step=next_step)
 
-    def warn(self, code: Code, message: str, path: Path) -> None:
+    def warn(self, code: Code, message: str, path: Path, *, next_step: str = "") -> None:
         """Something that is allowed and probably not meant."""
         position = self.source_map.key(path)
-        self._add(Finding("warning", code, message, self.file, position.line, position.column, code.next, path))
+        self._add(
+            Finding("warning", code, message, self.file, position.line, position.column, next_step or code.next, path)
+        )
 
     def _add(self, finding: Finding) -> None:
         if len(self.findings) < FINDINGS_MAX and finding not in self.findings:

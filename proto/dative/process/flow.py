@@ -13,7 +13,9 @@ from typing import cast
 
 from dative.errors import expression as expression_codes
 from dative.errors import process as codes
+from dative.process import classify
 from dative.process.catalog import Catalog, CatalogOperation
+from dative.process.classes import Classification
 from dative.process.datatypes import ANY, DataType, parse_type
 from dative.process.expression import Expression, OwnCall, literal_text, read_expression
 from dative.process.fields import Fields, FieldState
@@ -33,9 +35,11 @@ from dative.process.shapes import (
 class Lineage:
     """Per step: target field -> the source fields it was made of, and the classes that no mask has dealt with.
 
-    open: steps after which the documents may have more fields than are known.
+    open: steps after which the documents may have more fields than are known. states: the same in one, with functions
+    and masks, for `explain`.
     """
 
+    states: dict[str, dict[str, FieldState]] = field(default_factory=dict)
     sources: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
     classes: dict[str, dict[str, frozenset[FieldClass]]] = field(default_factory=dict)
     types: dict[str, dict[str, DataType]] = field(default_factory=dict)
@@ -43,6 +47,7 @@ class Lineage:
 
     def record(self, step: Step, fields: Fields) -> None:
         states = {name: fields.fields[name] for name in fields.names()}
+        self.states[step.id] = states
         self.sources[step.id] = {name: state.sources for name, state in states.items()}
         self.classes[step.id] = {name: state.classes for name, state in states.items()}
         self.types[step.id] = {name: state.type for name, state in states.items()}
@@ -66,6 +71,7 @@ class FlowCheck:
         self._catalog = catalog
         self._profiles = profiles
         self._partial = partial
+        self.classified = Classification.of(process.spec)
         self.lineage = Lineage()
         self._returns: list[Fields] = []
 
@@ -85,25 +91,29 @@ class FlowCheck:
     def _source(self) -> Fields:
         step = self.spec.source
         known = self._profiles.get(step.id) or self._declared(step)
-        classes: dict[str, frozenset[FieldClass]] = {}
-        for name, classified in self.spec.classify.items():
-            for one in classified:
-                classes[one] = classes.get(one, frozenset()) | {name}
         # Classified fields are listed even where the source does not say its fields, so that their class travels.
-        names = known if known is not None else dict.fromkeys(classes, ANY)
-        fields = Fields(
-            {
-                name: FieldState(kind, frozenset((name,)), classes.get(name, frozenset()))
-                for name, kind in names.items()
-            },
-            open=known is None,
-        )
+        names = known if known is not None else dict.fromkeys(self.classified.plain_names(), ANY)
+        fields = Fields({name: self.source_field(name, kind) for name, kind in names.items()}, open=known is None)
         self.lineage.record(step, fields)
+        if known is not None and not self.head_is_partial:
+            classify.unclassified(self, step, known)
+        classify.position(self, step)
         return fields
 
     def returned(self, fields: Fields) -> None:
         """These documents go back to the process that called this one."""
         self._returns.append(fields)
+
+    def source_field(self, name: str, kind: DataType = ANY) -> FieldState:
+        """A field as the source gives it, with its classes."""
+        classes = self.classified.classes(name)
+        return FieldState(kind, frozenset((name,)), classes, carried=classes)
+
+    def reads(self, name: str, fields: Fields) -> FieldState | None:
+        """`fields.reads`, where a field that nobody listed has the classes that a pattern gives it."""
+        if name not in fields.fields and fields.open:
+            return self.source_field(name)
+        return fields.reads(name)
 
     def _declared(self, step: Step) -> dict[str, DataType] | None:
         if isinstance(step.settings, DocumentsSettings):
@@ -125,14 +135,15 @@ class FlowCheck:
         return connector.operations.get(settings.operation) if connector else None
 
     def _tracked(self, fields: Fields) -> None:
-        for kind, names in self.spec.classify.items():
-            for index, name in enumerate(names):
-                self.known(name, fields, ("spec", "classify", kind, index))
+        for entry in self.classified.entries:
+            path: Path = ("spec", "classify", entry.kind, entry.place)
+            if not entry.pattern and not any(entry.covers(name) for name in fields.names()):
+                self.known(entry.field, fields, path)
         for index, key in enumerate(self.spec.tracked_keys):
-            path: Path = ("spec", "track", index)
+            path = ("spec", "track", index)
             if not self.known(key.field, fields, path) or key.hashed:
                 continue
-            if classes := fields.fields.get(key.field, FieldState()).classes:
+            if classes := self.classified.classes(key.field):
                 kinds = ", ".join(sorted(classes))
                 message = f'"{key.field}" is classified {kinds} and would be tracked in the clear: hash({key.field})'
                 self.report.value(codes.CLASSIFIED_TRACKED, message, path, offset=0)
@@ -175,19 +186,28 @@ class FlowCheck:
         self.lineage.record(step, after)
         return after
 
-    def value(self, sql: str, path: Path, fields: Fields, *, results: set[str] | None = None) -> FieldState:
-        """The field that an expression makes. results: names that may stand behind `result.`, where there are any."""
+    def value(
+        self, sql: str, path: Path, fields: Fields, *, results: Mapping[str, FieldState] | None = None
+    ) -> FieldState:
+        """The field that an expression makes. results: what may stand behind `result.`, where anything may."""
         expression = self.expression(sql, path, fields, results=results)
         if expression is None:
             return FieldState()
-        read = [state for name in expression.fields if (state := fields.reads(name)) is not None]
+        answers = {f"result.{name}": state for name, state in (results or {}).items()}
+        found = (answers.get(name) or self.reads(name, fields) for name in expression.fields)
+        read = [state for state in found if state is not None]
         return FieldState(
             expression.type,
             frozenset().union(*(state.sources for state in read)),
             frozenset().union(*(state.classes for state in read)),
+            functions=expression.functions.union(*(state.functions for state in read)),
+            masks=frozenset().union(*(state.masks for state in read)),
+            carried=frozenset().union(*(state.carried for state in read)),
         )
 
-    def expression(self, sql: str, path: Path, fields: Fields, *, results: set[str] | None = None) -> Expression | None:
+    def expression(
+        self, sql: str, path: Path, fields: Fields, *, results: Mapping[str, FieldState] | None = None
+    ) -> Expression | None:
         """The expression, its findings reported; None when it has no tree."""
         types = {name: state.type for name, state in fields.fields.items()}
         expression, problems = read_expression(sql, types)

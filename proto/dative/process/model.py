@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from dative.process.findings import Path
+from dative.process.identifiers import IdentifierKind
 from dative.process.scalars import Duration, FieldName, Name, ProcessName, TrackedKey, TrackedText, parse_tracked
 from dative.process.shapes import OperationSettings, Settings, Step, walk
 
 API_VERSION = "dative/v1"
 FieldClass = Literal["phi", "pii"]
+ClassKey = Literal["phi", "pii", "none"]
+"""`none`: looked at, and not protected; it silences the warning about a name that looks like an identifier."""
 
 
 class Metadata(Settings):
@@ -71,6 +74,22 @@ class Parameter(Settings):
     description: str = Field(default="", description="What it is for.")
 
 
+class ClassifiedField(Settings):
+    """A protected field, and which of HIPAA's identifiers it holds."""
+
+    field: FieldName = Field(description="A source field, a nested one, or a pattern with * and ?.")
+    identifier: IdentifierKind = Field(description="For suggestions: see the table of identifiers.")
+
+
+def _form_of(value: object) -> str:
+    return "name" if isinstance(value, str) else "field"
+
+
+Classified = Annotated[
+    Annotated[FieldName, Tag("name")] | Annotated[ClassifiedField, Tag("field")], Discriminator(_form_of)
+]
+
+
 class Spec(Settings):
     """What the process does."""
 
@@ -81,8 +100,10 @@ class Spec(Settings):
     parameters: dict[Name, Parameter] = Field(default_factory=dict, description="Values that environments override.")
     tables: dict[Name, Table] = Field(default_factory=dict, description="Rates and cross-references.")
     source: Step = Field(description="The operation that reads the documents.")
-    classify: dict[FieldClass, tuple[FieldName, ...]] = Field(
-        default_factory=dict, description="Which source fields are protected; the class follows the value."
+    classify: dict[ClassKey, tuple[Classified, ...]] = Field(
+        default_factory=dict,
+        description="Which source fields are protected, by name, nested name (patient.ssn) or pattern (*__ssn); the class "
+        "follows the value. `none`: looked at, and not protected.",
     )
     track: tuple[TrackedText, ...] = Field(
         default=(),

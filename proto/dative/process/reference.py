@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from dative.process import schema, shapes
 from dative.process.catalog import Catalog, CatalogOperation, default_catalog
 from dative.process.functions import FORBIDDEN, FUNCTIONS, PROPERTIES, Function
+from dative.process.identifiers import IDENTIFIERS
 from dative.process.model import Metadata, Parameter, RatesTable, ScheduleTrigger, Spec, XrefTable
 from dative.process.validate import BINDS
 
@@ -25,11 +26,25 @@ REFERENCE_FILE = Path(__file__).with_name("REFERENCE.md")
 _MASKS = (
     ("drop", "The field is gone; where arms come together again, its documents have NULL there."),
     ("redact", "`***`, or NULL where the field is no text."),
-    ("keep_first(n)", "The first n characters, 0..64; the rest becomes `*`."),
-    ("keep_last(n)", "The last n characters, 0..64; the rest becomes `*`."),
-    ("hash", "A hash under the environment's key: equal values stay equal, nobody reads them."),
-    ("token", "A short token under the environment's key: equal values get equal tokens in every execution."),
+    (
+        "keep_first(n)",
+        "The first n characters, 0..64; the rest becomes `*`, as does all of a value that is not longer.",
+    ),
+    ("keep_last(n)", "The last n characters, 0..64; the rest becomes `*`, as does all of a value that is not longer."),
+    ("hash", "A hash under the environment's mask key: equal values stay equal, nobody reads them."),
+    (
+        "token",
+        "`tok_` and 20 digits under the environment's mask key: equal values get equal tokens in every execution. What it "
+        "stands for is kept sealed in the atom's vault; `dative vault reveal` shows it to a reader that the bundle admits.",
+    ),
     ("date_shift(days)", "A date or timestamp moved by 1..days days, at most 3650; equal values move alike."),
+    (
+        "date_shift(days, key => field)",
+        "All dates of one `field` (a patient's id) move alike, so the days between them stay; NULL where that is NULL.",
+    ),
+    ("zip3", "The first three digits of a US ZIP code; `000` for areas of at most 20,000 people and for what is none."),
+    ("year", "The year of a date; all of 90 and more years before the execution are one."),
+    ("age", "Whole years, 90 for everybody of 90 and more."),
 )
 _CATEGORIES = {
     "own": "Of the language",
@@ -68,10 +83,27 @@ def _process() -> Iterator[list[str]]:
         "classified field can be tracked in no other way. At most 512 characters of a key are compared.",
         "",
     ]
+    yield list(_identifiers())
     yield ["### triggers: `- schedule:`", "", *_about(ScheduleTrigger), *_keys(ScheduleTrigger, ("kind",)), ""]
     yield ["### parameters", "", *_about(Parameter), *_keys(Parameter), ""]
     for model, kind in ((RatesTable, "rates"), (XrefTable, "xref")):
         yield [f"### tables: `kind: {kind}`", "", *_about(model), *_keys(model, ("kind",)), ""]
+
+
+def _identifiers() -> Iterator[str]:
+    yield "### classify: HIPAA's identifiers"
+    yield ""
+    yield "`classify: {phi: [Phone, patient.ssn, '*__ssn', {field: Plan__c, identifier: health_plan}], none: [Homepage]}`. The"
+    yield "class follows the value through every expression until a mask; a protected value on its way to a target, a link, a"
+    yield "position or a tracked key is an error. A condition may read one: which arm a document took is not followed. What a"
+    yield "field's name suggests is a warning, until the field is classified or stands under `none`."
+    yield ""
+    yield "| `identifier` | 45 CFR 164.514(b)(2)(i) | what | recommended masks | because |"
+    yield "|---|---|---|---|---|"
+    for one in IDENTIFIERS:
+        masks = " or ".join(f"`{mask}`" for mask in one.masks)
+        yield f"| `{one.kind}` | ({one.letter}) | {one.what} | {masks} | {one.why} |"
+    yield ""
 
 
 def _steps() -> Iterator[list[str]]:

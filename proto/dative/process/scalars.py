@@ -79,32 +79,56 @@ Sql = Annotated[
 ]
 """One scalar SQL expression over the fields of the document. Its meaning is checked by `expression`, not here."""
 
-MaskKind = Literal["drop", "redact", "hash", "token", "keep_first", "keep_last", "date_shift"]
+MaskKind = Literal[
+    "drop", "redact", "hash", "token", "keep_first", "keep_last", "date_shift", "zip3", "year", "age"
+]  # fmt: skip
+KEYED_MASKS = frozenset(("hash", "token", "date_shift"))
+"""Those that need the environment's mask key."""
 
-_MASK = re.compile(r"(drop|redact|hash|token)|(keep_first|keep_last|date_shift)\(\s*([0-9]{1,4})\s*\)")
+_SUBJECT = r"""key\s*=>\s*(?:"([^"]{1,128})"|([A-Za-z_][A-Za-z0-9_.]{0,127}))"""
+_MASK = re.compile(
+    r"(drop|redact|hash|token|zip3|year|age)|(keep_first|keep_last)\(\s*([0-9]{1,4})\s*\)"
+    rf"|date_shift\(\s*([0-9]{{1,4}})\s*(?:,\s*{_SUBJECT}\s*)?\)"
+)
 MASK_NUMBERS: dict[str, tuple[int, int]] = {"keep_first": (0, 64), "keep_last": (0, 64), "date_shift": (1, 3650)}
-MASK_PATTERN = r"^(drop|redact|hash|token|(keep_first|keep_last|date_shift)\(\s*[0-9]{1,4}\s*\))$"
+MASK_PATTERN = (
+    r"^(drop|redact|hash|token|zip3|year|age|(keep_first|keep_last)\(\s*[0-9]{1,4}\s*\)"
+    r"|date_shift\(\s*[0-9]{1,4}\s*(,\s*key\s*=>\s*(\"[^\"]{1,128}\"|[A-Za-z_][A-Za-z0-9_.]{0,127})\s*)?\))$"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """What happens to a classified value. number: characters kept, or the most days a date is shifted; else 0."""
+    """What happens to a classified value.
+
+    number: characters kept, or the most days a date is shifted; else 0. subject: the field whose value chooses the
+    shift, so that all dates of one person move together; empty: each date by itself.
+    """
 
     kind: MaskKind
     number: int = 0
+    subject: str = ""
+
+    @property
+    def keyed(self) -> bool:
+        return self.kind in KEYED_MASKS
 
 
 def parse_mask(text: str) -> Mask:
     """A mask from its text, as the table in the reference lists them. Raises ValueError."""
     found = _MASK.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
-        raise ValueError("a mask is drop, redact, hash, token, keep_first(n), keep_last(n) or date_shift(days)")
+        raise ValueError(
+            "a mask is drop, redact, hash, token, keep_first(n), keep_last(n), date_shift(days), "
+            "date_shift(days, key => field), zip3, year or age"
+        )
     if found[1]:
         return Mask(found[1])  # type: ignore[arg-type]
-    number, (low, high) = int(found[3]), MASK_NUMBERS[found[2]]
+    kind, digits = (found[2], found[3]) if found[2] else ("date_shift", found[4])
+    number, (low, high) = int(digits), MASK_NUMBERS[kind]
     if not low <= number <= high:
-        raise ValueError(f"{found[2]} takes a number of {low}..{high}")
-    return Mask(found[2], number)  # type: ignore[arg-type]
+        raise ValueError(f"{kind} takes a number of {low}..{high}")
+    return Mask(kind, number, found[5] or found[6] or "")  # type: ignore[arg-type]
 
 
 def _checked_mask(value: Any) -> str:

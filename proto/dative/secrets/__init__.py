@@ -1,5 +1,6 @@
 """Secrets: a value that nothing prints, sealing to keys, sealed sets, references and redaction."""
 
+from dative.secrets.mask_keys import MaskKeys
 from dative.secrets.redact import Redactor
 from dative.secrets.reference import SecretReference, resolve
 from dative.secrets.seal import SealKey, fingerprint, open_sealed, seal, seal_info
@@ -16,6 +17,7 @@ from dative.secrets.sealed_set import (
 from dative.secrets.secret import Secret
 
 __all__ = [
+    "MaskKeys",
     "Recipient",
     "Recipients",
     "Redactor",

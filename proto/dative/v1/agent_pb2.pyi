@@ -228,7 +228,7 @@ class Goodbye(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts")
+    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
@@ -241,6 +241,7 @@ class Command(_message.Message):
     TEST_CONNECTION_FIELD_NUMBER: _ClassVar[int]
     HASH_KEY_FIELD_NUMBER: _ClassVar[int]
     READ_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    REVEAL_TOKEN_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     expires_at: _timestamp_pb2.Timestamp
     traceparent: str
@@ -253,10 +254,11 @@ class Command(_message.Message):
     test_connection: TestConnection
     hash_key: HashKey
     read_receipts: ReadReceipts
-    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ...) -> None: ...
+    reveal_token: RevealToken
+    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ...) -> None: ...
 
 class CommandResult(_message.Message):
-    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts")
+    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RUN_PROCESS_FIELD_NUMBER: _ClassVar[int]
@@ -265,6 +267,7 @@ class CommandResult(_message.Message):
     TEST_CONNECTION_FIELD_NUMBER: _ClassVar[int]
     HASH_KEY_FIELD_NUMBER: _ClassVar[int]
     READ_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    REVEAL_TOKEN_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     status: _types_pb2.Status
     run_process: RunProcessResult
@@ -273,7 +276,8 @@ class CommandResult(_message.Message):
     test_connection: TestConnectionResult
     hash_key: HashKeyResult
     read_receipts: ReadReceiptsResult
-    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ...) -> None: ...
+    reveal_token: RevealTokenResult
+    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ...) -> None: ...
 
 class RunProcess(_message.Message):
     __slots__ = ("process", "trace", "parameters")
@@ -419,6 +423,22 @@ class ReceiptPart(_message.Message):
     offset: int
     data: bytes
     def __init__(self, sequence: _Optional[int] = ..., batch: _Optional[int] = ..., step: _Optional[str] = ..., attempt: _Optional[int] = ..., fencing_token: _Optional[int] = ..., settled_at_ms: _Optional[int] = ..., rows: _Optional[int] = ..., size: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class RevealToken(_message.Message):
+    __slots__ = ("token", "reader_public_key")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    READER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    reader_public_key: bytes
+    def __init__(self, token: _Optional[str] = ..., reader_public_key: _Optional[bytes] = ...) -> None: ...
+
+class RevealTokenResult(_message.Message):
+    __slots__ = ("sealed_value", "reader")
+    SEALED_VALUE_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
+    sealed_value: bytes
+    reader: str
+    def __init__(self, sealed_value: _Optional[bytes] = ..., reader: _Optional[str] = ...) -> None: ...
 
 class FetchBlobRequest(_message.Message):
     __slots__ = ("digest", "offset")

@@ -969,3 +969,25 @@ class ControlRetryDeadLettersResponse(_message.Message):
     execution_ids: _containers.RepeatedScalarFieldContainer[str]
     dead_letters: int
     def __init__(self, execution_ids: _Optional[_Iterable[str]] = ..., dead_letters: _Optional[int] = ...) -> None: ...
+
+class ControlRevealTokenRequest(_message.Message):
+    __slots__ = ("environment", "token", "reader_public_key")
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    READER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    environment: str
+    token: str
+    reader_public_key: bytes
+    def __init__(self, environment: _Optional[str] = ..., token: _Optional[str] = ..., reader_public_key: _Optional[bytes] = ...) -> None: ...
+
+class ControlRevealTokenResponse(_message.Message):
+    __slots__ = ("sealed_value", "environment_id", "reader", "atom")
+    SEALED_VALUE_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    sealed_value: bytes
+    environment_id: str
+    reader: str
+    atom: str
+    def __init__(self, sealed_value: _Optional[bytes] = ..., environment_id: _Optional[str] = ..., reader: _Optional[str] = ..., atom: _Optional[str] = ...) -> None: ...

@@ -1909,3 +1909,78 @@ class DeadLetterService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class VaultServiceStub:
+    """The atoms' vaults: what a token stands for. Values cross the controller sealed to the reader only; every call is audited.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.RevealToken = channel.unary_unary(
+                '/dative.v1.VaultService/RevealToken',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlRevealTokenRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlRevealTokenResponse.FromString,
+                _registered_method=True)
+
+
+class VaultServiceServicer:
+    """The atoms' vaults: what a token stands for. Values cross the controller sealed to the reader only; every call is audited.
+    """
+
+    def RevealToken(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_VaultServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'RevealToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevealToken,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlRevealTokenRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlRevealTokenResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'dative.v1.VaultService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('dative.v1.VaultService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class VaultService:
+    """The atoms' vaults: what a token stands for. Values cross the controller sealed to the reader only; every call is audited.
+    """
+
+    @staticmethod
+    def RevealToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.VaultService/RevealToken',
+            dative_dot_v1_dot_control__pb2.ControlRevealTokenRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlRevealTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -164,6 +164,7 @@ def secret_set(app: App, name: str, environment: str | None, from_file: str | No
 
     if "=" in name:
         raise CliError(f"a value for {name.partition('=')[0]} was given as an argument", code=SECRET_IN_ARGV)
+    _not_reserved(name)
     found = estate.environment(app, environment)
     value = _value(app, name, from_file)
     app.confirm(f"set secret {name} of {found.name}", found, yes=yes)
@@ -188,6 +189,7 @@ def secret_delete(app: App, name: str, environment: str | None, yes: bool) -> No
 
     from dative_controller.cli import estate, sealing
 
+    _not_reserved(name)
     found = estate.environment(app, environment)
     if name not in {one.name for one in found.secrets}:
         raise CliError(f"environment {found.name} has no secret {name}", code=control.NOT_FOUND)
@@ -195,6 +197,14 @@ def secret_delete(app: App, name: str, environment: str | None, yes: bool) -> No
     sealing.reseal(app, found, {name: None})
     app.done(f"secret {name} of {found.name} is deleted")
     app.undo(f"dative env secret set {name} --env {found.name}   (with the value from its source)")
+
+
+def _not_reserved(name: str) -> None:
+    """Mask keys and readers of the vault stand in the same set; setting one by hand would lose what it sealed."""
+    from dative.secrets.mask_keys import RESERVED
+
+    if name.startswith(RESERVED):
+        raise click.UsageError(f"{name}: names that begin with {RESERVED} belong to `dative vault`")
 
 
 def _value(app: App, name: str, from_file: str | None) -> str:

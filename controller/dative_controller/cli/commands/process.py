@@ -49,6 +49,39 @@ def validate(app: App, paths: tuple[str, ...]) -> None:
         click.get_current_context().exit(1)
 
 
+@command("lineage", of=group)
+@click.argument("target", metavar="PROCESS")
+@click.argument("field", required=False, default="")
+@click.option("--step", default="", metavar="ID", help="After this step; default: at every target.")
+def lineage(app: App, target: str, field: str, step: str) -> None:
+    """Where a target's field comes from: source fields, functions, classes and masks. Offline, from the file."""
+    import dataclasses
+
+    from dative.process.lineage import explain
+
+    from dative_controller.cli import sources
+
+    process = sources.built(sources.named(target))
+    try:
+        found = explain(process, step=step, field=field)
+    except KeyError:
+        known = ", ".join(one.id for one, _ in process.steps())
+        raise click.UsageError(f"{process.name} has no step {step}; it has {known}") from None
+    if field and not found:
+        known = ", ".join(dict.fromkeys(one.field for one in explain(process, step=step)))
+        raise click.UsageError(f"no target of {process.name} has a field {field}; there are {known}")
+    columns: list[Column] = [
+        ("step", "step"),
+        ("field", "field"),
+        ("from", "sources"),
+        ("by", "functions"),
+        ("classes", "classes"),
+        ("masks", "masks"),
+        ("unmasked", "unmasked"),
+    ]
+    app.out.items("FieldLineage", [dataclasses.asdict(one) for one in found], columns, name="field")
+
+
 @command("test", of=group)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 def test(app: App, paths: tuple[str, ...]) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, JsonValue
 
 from dative.errors import process as codes
+from dative.process import classify
 from dative.process.catalog import DOCUMENT_FIELD_OPTIONS
-from dative.process.fields import Fields
+from dative.process.fields import Fields, FieldState
 from dative.process.findings import Path, nearest
 from dative.process.scalars import Name
 from dative.process.shapes.base import ShapeSettings
@@ -39,7 +40,8 @@ class OperationSettings(ShapeSettings):
             check.known(name, fields, (*path, "verify", "key", index))
         if step.link is not None and not check.head_is_partial:
             operation = check.operation(self)
-            results = operation.result_fields(self.options) if operation else set[str]()
+            names = operation.result_fields(self.options) if operation else ()
+            results = classify.told_back(names, self.options, fields)
             _linked(step.link, (*path, "link"), fields, results, check)
         return fields
 
@@ -55,10 +57,18 @@ def disclosed(step: Step, path: Path, fields: Fields, check: FlowCheck) -> None:
             message = (
                 f'"{name}" reaches {step.verb} unmasked; it is {"/".join(sorted(classes))} by way of {origin or name}'
             )
-            check.report.key(codes.CLASSIFIED_UNMASKED, message, (*path, step.verb))
+            check.report.key(
+                codes.CLASSIFIED_UNMASKED,
+                message,
+                (*path, step.verb),
+                next_step=classify.advice(check, name, fields.fields[name]),
+            )
+    if fields.open and (patterns := check.classified.patterns()):
+        message = f"fields that nobody named may reach {step.verb}, and {', '.join(patterns)} may be among them"
+        check.report.key(codes.CLASSIFIED_UNMASKED, message, (*path, step.verb), next_step=classify.CLOSE)
 
 
-def _linked(link: LinkSettings, path: Path, fields: Fields, results: set[str], check: FlowCheck) -> None:
+def _linked(link: LinkSettings, path: Path, fields: Fields, results: dict[str, FieldState], check: FlowCheck) -> None:
     check.xref(link.xref, [], (*path, "xref"))
     columns = check.xref_columns(link.xref)
     for column, sql in link.columns.items():

@@ -30,12 +30,14 @@ COLUMNS: Final = (
     "attempt",
     "step",
     "document",
+    "made",
     "outcome",
     "code",
     "target",
     "fencing_token",
 )
-"""In CSV "key.<field>" and "hash.<field>" (hex) columns follow; in JSON they are the objects `keys` and `hashed`."""
+"""made: the number of a document that a step made of this one.
+In CSV "key.<field>" and "hash.<field>" (hex) columns follow; in JSON they are the objects `keys` and `hashed`."""
 RECORD_BYTES_MAX: Final = 8 << 20
 """Of one record; atoms cut them long before. A larger one is refused with journal.receipts_broken."""
 _WIDTHS_FROM: Final = 200
@@ -94,6 +96,7 @@ def receipts(about: About, record: agent_pb2.ReceiptPart) -> Iterator[Receipt]:
             "attempt": record.attempt,
             "step": record.step,
             "document": row["document"],
+            "made": row.get("made"),
             "outcome": row["outcome"],
             "code": row["code"],
             "target": row["target"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 from dative.v1 import telemetry_pb2, types_pb2
+from dative_atom.keys import environment_key, hashed_key, tracking_key
 
 CANARY = "CANARY7781"
 BODY = """
@@ -56,6 +57,53 @@ def test_each_document_is_found_by_its_key_with_where_it_came_to_rest(engine, ac
         {"document": 1, "outcome": "written", "step": "upsert", "target": "A000001", "key.Id": "A000001"},
         {"document": 2, "outcome": "dead_lettered", "step": "shape", "target": None, "key.Id": "A000002"},
     ]
+
+
+def test_all_documents_of_a_batch_larger_than_a_record_are_tracked_each_under_a_part_of_its_own(
+    engine, accounts
+) -> None:
+    engine.system.rows = accounts(20_000)
+    engine.run("""
+  track: [Id]
+  steps:
+    - {id: upsert, database.upsert: {connection: erp, table: customer, key: [Id]}}
+""")
+    parts = [record.tracked_documents for record in records(engine) if record.HasField("tracked_documents")]
+    assert [(part.batch, part.part, part.rows) for part in parts] == [(0, 0, 16_384), (0, 16_384, 3_616)]
+    keys = [key for part in parts for key in pa.ipc.open_stream(part.arrow).read_all()["key.Id"].to_pylist()]
+    assert keys == [f"A{row:06d}" for row in range(20_000)]
+    assert {(part.process_version, part.attempt, part.settled_at_ms > 0) for part in parts} == {(1, 1, True)}
+
+
+def test_a_classified_key_leaves_as_the_hash_that_a_search_makes_and_never_as_itself(engine, accounts) -> None:
+    table = accounts(3)
+    phones = [CANARY, None, "€" * 600]
+    engine.system.rows = table.set_column(table.schema.get_field_index("Phone"), "Phone", pa.array(phones, pa.string()))
+    engine.run("""
+  classify: {phi: [Phone]}
+  track: [Id, hash(Phone)]
+  steps:
+    - {id: upsert, database.upsert: {connection: erp, table: customer, key: [Id]}}
+""")
+    (part,) = [record.tracked_documents for record in records(engine) if record.HasField("tracked_documents")]
+    hashes = pa.ipc.open_stream(part.arrow).read_all()["hash.Phone"]
+    assert part.hashed
+    assert hashes.type == pa.binary(16)
+    key = tracking_key(environment_key("env"))
+    assert hashes.to_pylist() == [hashed_key(CANARY, key), None, hashed_key(phones[2], key)]
+    assert all(CANARY.encode() not in record.body for record in engine.journal.outbox(0))
+
+
+def test_a_key_is_compared_by_its_first_characters(engine, accounts) -> None:
+    table = accounts(2)
+    engine.system.rows = table.set_column(0, "Id", pa.array(["é" * 600, "short"]))
+    engine.run("""
+  track: [Id]
+  steps:
+    - {id: upsert, database.upsert: {connection: erp, table: customer, key: [Id]}}
+""")
+    (part,) = [record.tracked_documents for record in records(engine) if record.HasField("tracked_documents")]
+    assert pa.ipc.open_stream(part.arrow).read_all()["key.Id"].to_pylist() == ["é" * 512, "short"]
 
 
 def test_begin_and_end_are_reported_with_the_steps_counts_and_the_trace(engine, accounts) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dative.clock import ManualClock
 from dative.errors import DativeError
-from dative.ids import DeadLetterId, ExecutionId
+from dative.ids import DeadLetterId, ExecutionId, StepId
 from dative.v1 import telemetry_pb2
 from dative_atom.journal.contract import (
     Counts,
@@ -18,6 +18,7 @@ from dative_atom.journal.contract import (
     ExecutionState,
     LinkRows,
     ParkedDocument,
+    Receipts,
     Settlement,
 )
 from dative_atom.journal.sqlite import SqliteJournal
@@ -395,3 +396,41 @@ def test_tracked_documents_of_any_size_are_a_record_that_reads_back(
     journal.settle(settlement(execution, tracked=[tracked.SerializeToString()]))
     (record,) = records(journal)
     assert record.tracked_documents == tracked
+
+
+def receipts(*numbers: int, size: int = 3) -> list[Receipts]:
+    return [Receipts(StepId("upsert"), number, 1, b"%d" % number * size) for number in numbers]
+
+
+def test_receipts_are_valid_with_their_batch_and_once(
+    journal: SqliteJournal, execution: Execution, clock: ManualClock
+) -> None:
+    first = settlement(
+        execution, receipts=receipts(0, 1), attempt=1, fencing_token=7, receipts_keep_s=60.0, at=clock.now()
+    )
+    journal.prepare(first)
+    assert journal.receipts(execution.execution_id) == []
+    journal.settle(execution_id=execution.execution_id)
+    journal.settle(first)
+    kept = journal.receipts(execution.execution_id)
+    assert [(one.batch, one.attempt, one.fencing_token, one.at, one.receipts) for one in kept] == [
+        (0, 1, 7, clock.now(), one) for one in receipts(0, 1)
+    ]
+    assert journal.receipts(execution.execution_id, kept[0].sequence, limit=1) == kept[1:]
+    journal.prepare(settlement(execution, 1, receipts=receipts(0)))
+    journal.discard(execution.execution_id)
+    assert journal.receipts(execution.execution_id) == kept
+
+
+def test_a_journal_of_the_first_version_is_brought_up_and_keeps_what_it_has(
+    tmp_path: Path, clock: ManualClock, execution: Execution, journal: SqliteJournal
+) -> None:
+    journal.settle(settlement(execution))
+    db = journal.connection()
+    db.execute("DROP TABLE receipt")
+    db.execute("PRAGMA user_version = 1")
+    again = SqliteJournal(tmp_path / "journal.db", clock)
+    again.settle(settlement(execution, 1, receipts=receipts(0), receipts_keep_s=60.0))
+    assert again.resume(execution.execution_id).counts.read == 20
+    assert len(again.receipts(execution.execution_id)) == 1
+    again.close()

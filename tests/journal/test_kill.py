@@ -17,14 +17,15 @@ SETTLER = """
 import sys
 from pathlib import Path
 from dative.clock import SystemClock
-from dative_atom.journal.contract import Counts, LinkRows, Settlement
+from dative_atom.journal.contract import Counts, LinkRows, Receipts, Settlement
 from dative_atom.journal.sqlite import SqliteJournal
 journal = SqliteJournal(Path(sys.argv[1]), SystemClock())
 execution_id, batches = sys.argv[2], int(sys.argv[3])
 first = journal.resume(execution_id).batch
 for batch in range(first, first + batches):
     settlement = Settlement(execution_id, "env/sync", batch, b"%d" % batch, batch + 1, Counts(read=1, written=1),
-        links=[LinkRows("x", {"a": [str(batch)]})])
+        links=[LinkRows("x", {"a": [str(batch)]})], receipts=[Receipts("upsert", 0, 1, b"%d" % batch)],
+        receipts_keep_s=86400.0, attempt=1)
     journal.prepare(settlement)
     journal.settle(execution_id=execution_id)
     print(batch, flush=True)
@@ -51,6 +52,8 @@ def test_a_kill_leaves_every_settled_batch_and_no_half_one(
         assert resumed.batch in (seen + 1, seen + 2)
         assert resumed.counts.read == resumed.batch == resumed.document == journal.xref_rows("x")
         assert resumed.position == b"%d" % (resumed.batch - 1)
+        kept = journal.receipts(execution.execution_id, limit=1_000_000)
+        assert [(one.batch, one.receipts.body) for one in kept] == [(n, b"%d" % n) for n in range(resumed.batch)]
 
 
 def test_two_processes_write_at_once_and_neither_loses(

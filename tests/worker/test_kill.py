@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 
 import pytest
 from dative.v1 import telemetry_pb2, types_pb2
 from dative_atom.engine.failpoints import NAMES
+from dative_atom.engine.receipt_export import receipts_of_execution
 from dative_atom.journal.contract import ExecutionState
 from dative_atom.worker.protocol import Finished
 
@@ -44,6 +46,12 @@ def test_killed_at_any_boundary_and_resumed_every_row_is_applied_exactly_once(si
     target = site.database("target")
     assert target.execute("SELECT count(*) FROM customer").fetchone() == (WRITTEN,)
     assert target.execute("SELECT count(*), count(DISTINCT id) FROM effect").fetchone() == (WRITTEN, WRITTEN)
+    # A third hand compares: every effect the target counted has one receipt, and no receipt stands for nothing.
+    told = list(receipts_of_execution(journal, message.execution_id))
+    applied = Counter(int(one["target"]) for one in told if one["outcome"] == "applied")
+    assert applied == Counter(row for (row,) in target.execute("SELECT id FROM effect"))
+    assert Counter(one["outcome"] for one in told) == {"applied": WRITTEN, "parked": DEAD_LETTERED}
+    assert {(one["attempt"] in (1, 2), one["step"]) for one in told} == {(True, "upsert"), (True, "shape")}
     target.close()
     assert journal.xref_rows("link") == WRITTEN
     assert sorted(letter.parked.payload["id"] for letter in journal.dead_letters()) == [18, 31]

@@ -2,7 +2,9 @@
 
 They are settled with the batch (Invariants 1 and 2): a receipt is valid when the position is, and a batch that is done
 again leaves one receipt. A document that was parked before any target had seen it has a receipt too, of the step where
-it stopped, so that nothing which was not delivered is without its reason.
+it stopped, so that nothing which was not delivered is without its reason. What a
+step made of documents (parts, copies, joined ones) has one receipt for each document it was made of, with its own number
+beside theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dative_atom.documents.batch import DOCUMENT, ERROR_CODE, ERROR_STEP
+from dative_atom.engine.derived import FIRST
 from dative_atom.engine.routing import Flow, Reached, rows_of
 from dative_atom.engine.tracking import in_parts
 from dative_atom.journal.contract import Receipts
@@ -25,22 +28,48 @@ _LZ4: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 def receipts_of(flow: Flow, keys: pa.RecordBatch) -> list[Receipts]:
     """keys: of `Tracking.keys`; every receipt names its document by them."""
-    parts: dict[str, int] = {}
-    found = []
+    origins = _origins(flow)
+    counted: dict[str, int] = {}
+    found: list[Receipts] = []
     for reached in (*flow.reached, *_parked(flow)):
-        # A step that the batch passed more than once goes on counting its rows, so that each record has a place of its own.
-        first = parts.get(reached.step, 0)
-        for part, rows, body in in_parts(_rows(reached, keys), _LZ4, first):
-            found.append(Receipts(reached.step, part, rows, body))
-        parts[reached.step] = first + len(reached.documents)
+        rows = _rows(reached, keys, origins)
+        # A step that the batch passed more than once goes on counting its rows: each record has a place of its own.
+        first = counted.get(reached.step, 0)
+        found.extend(Receipts(reached.step, *part) for part in in_parts(rows, _LZ4, first))
+        counted[reached.step] = first + rows.num_rows
     return found
 
 
-def _rows(reached: Reached, keys: pa.RecordBatch) -> pa.RecordBatch:
+def _origins(flow: Flow) -> pa.Table | None:
+    """Columns document, source: what each document of the batch was made of; None where nothing was made."""
+    if not flow.lineage.derivations:
+        return None
+    source = flow.source.column(DOCUMENT).cast(pa.uint64())
+    children, ancestors = flow.lineage.ancestry(source)
+    return pa.table({"document": pa.concat_arrays([source, children]), "source": pa.concat_arrays([source, ancestors])})
+
+
+def _by_source(reached: Reached, origins: pa.Table) -> tuple[Reached, pa.Array]:
+    """One row for each document of the source, and the number of what was made of it: null where it is the document."""
+    asked = pa.table({"document": reached.documents, "place": pa.arange(0, len(reached.documents))})
+    pairs = asked.join(origins, "document", join_type="inner")
+    pairs = pairs.sort_by([("place", "ascending"), ("source", "ascending")])
+    documents, source, place = (_flat(pairs.column(name)) for name in ("document", "source", "place"))
+    derived = pc.greater_equal(documents, pa.scalar(FIRST, pa.uint64()))
+    made = pc.if_else(derived, documents, pa.scalar(None, pa.uint64()))
+    outcome, code, target = (column.take(place) for column in (reached.outcome, reached.code, reached.target))
+    return Reached(reached.step, source, outcome, code, target), made
+
+
+def _rows(reached: Reached, keys: pa.RecordBatch, origins: pa.Table | None) -> pa.RecordBatch:
+    made = None
+    if origins is not None:
+        reached, made = _by_source(reached, origins)
     if not keys.column(DOCUMENT).equals(reached.documents):
         keys = rows_of(keys, reached.documents)
     columns = {
         "document": reached.documents,
+        **({} if made is None else {"made": made}),
         "outcome": reached.outcome.dictionary_encode(),
         "code": reached.code.dictionary_encode(),
         "target": reached.target,
@@ -61,6 +90,10 @@ def _parked(flow: Flow) -> Iterator[Reached]:
             outcome = pa.repeat(pa.scalar(PARKED, pa.string()), rows.num_rows)
             target = pa.nulls(rows.num_rows, pa.string())
             yield Reached(step, rows.column(DOCUMENT), outcome, rows.column(ERROR_CODE), target)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.chunks else pa.array([], column.type)
 
 
 def _concat(arrays: Sequence[pa.Array]) -> pa.Array:

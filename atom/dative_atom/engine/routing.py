@@ -153,6 +153,7 @@ class Flow:
         self.returned.extend(other.returned)
         self.parked.extend(other.parked)
         self.written.extend(other.written)
+        self.reached.extend(other.reached)
         self.masked.extend(other.masked)
         self.links.extend(other.links)
         self.handed_back.extend(other.handed_back)

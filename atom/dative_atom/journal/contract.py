@@ -134,7 +134,8 @@ class Receipts:
     """What one target has of the documents of one batch, or where they were parked before any target had seen them.
 
     part: index of its first row among the step's receipts of the batch. body: Arrow IPC stream, lz4, one row a document:
-    document uint64; outcome, code dictionary<string>; target string; "key.<field>" string, "hash.<field>" binary(16).
+    document uint64; made uint64, of what steps made of it (only where they made any); outcome, code dictionary<string>;
+    target string; "key.<field>" string, "hash.<field>" binary(16).
     """
 
     step: StepId

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from dative.ids import ExecutionId, StepId
 
-from dative_atom.journal.contract import ReceiptRecord, Receipts, Settlement
-from dative_atom.journal.outbox import Outbox
+from dative_atom.journal.contract import Execution, ExecutionState, ReceiptRecord, Receipts, Settlement
+from dative_atom.journal.executions import Executions
 
 FORGOTTEN_AT_ONCE_MAX: Final = 64
-"""Old records that one settlement lets go of: more than it adds, so the table shrinks, and never a long transaction."""
+"""Old records that one settlement, or the end of one execution, lets go of: more than it adds, so the table shrinks, and
+never a long transaction."""
 
 
-class ReceiptBook(Outbox):
+class ReceiptBook(Executions):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def receipted(self, db: sqlite3.Connection, settlement: Settlement) -> None:
         """Keep the settlement's receipts, inside the caller's transaction: valid when the batch is (Invariant 1)."""
-        now_s = self.clock.now().timestamp()
-        at = settlement.at.timestamp() if settlement.at else now_s
+        at = (settlement.at or self.clock.now()).timestamp()
         # A batch settles once, so a second record of the same place is a fault that must not pass unseen.
         db.executemany(
             "INSERT INTO receipt (execution_id, batch, step, part, attempt, fencing_token, at, expires_at, rows, body)"
@@ -42,9 +43,20 @@ class ReceiptBook(Outbox):
                 for one in settlement.receipts
             ],
         )
+        self._forget(db)
+
+    def finish(
+        self, execution_id: ExecutionId, state: ExecutionState, at: datetime, failure: Mapping[str, str] | None
+    ) -> Execution:
+        finished = super().finish(execution_id, state, at, failure)
+        with self.transaction() as db:
+            self._forget(db)
+        return finished
+
+    def _forget(self, db: sqlite3.Connection) -> None:
         db.execute(
             "DELETE FROM receipt WHERE sequence IN (SELECT sequence FROM receipt WHERE expires_at < ? LIMIT ?)",
-            (now_s, FORGOTTEN_AT_ONCE_MAX),
+            (self.clock.now().timestamp(), FORGOTTEN_AT_ONCE_MAX),
         )
 
     def receipts(self, execution_id: ExecutionId, after: int = 0, *, limit: int = 100) -> list[ReceiptRecord]:

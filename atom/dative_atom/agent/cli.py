@@ -310,12 +310,32 @@ def leave(force: bool, keep_journal: bool, data_dir: str | None) -> None:
 @click.option("--show-steps", is_flag=True, help="Show the documents after every step.")
 @click.option("--update", is_flag=True, help="Write the expected part of failed cases anew.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write a JUnit report to this file.")
+@click.option("--record", default="", metavar="NAME", help="Run once against the bound systems and keep what was said.")
+@click.option("--drift", is_flag=True, help="Look whether the bound systems still have what was recorded.")
+@click.option("--connection", multiple=True, metavar="NAME=FILE", help="Binds a connection, for --record and --drift.")
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="A parameter of the recorded run.")
 @output
 @coded
-def test(path: Path, case: str, show_steps: bool, update: bool, junit: Path | None, output: str) -> None:
-    """Run the test cases of a process file or folder, offline, on the engine that will run it."""
+def test(
+    path: Path,
+    case: str,
+    show_steps: bool,
+    update: bool,
+    junit: Path | None,
+    record: str,
+    drift: bool,
+    connection: tuple[str, ...],
+    param: tuple[str, ...],
+    output: str,
+) -> None:
+    """Run the test cases of a process file or folder, offline, on the engine that will run it.
+
+    A binding FILE has `settings`, and `secrets` as references: {settings: {url: …}, secrets: {password: env:NAME}}.
+    """
     command = [sys.executable, "-m", "dative_atom.testing", str(path), "--output", output, "--case", case]
-    command += ["--show-steps"] * show_steps + ["--update"] * update + (["--junit", str(junit)] if junit else [])
+    command += ["--show-steps"] * show_steps + ["--update"] * update + ["--drift"] * drift + ["--record", record]
+    command += ["--junit", str(junit)] if junit else []
+    command += [f"--connection={pair}" for pair in connection] + [f"--param={pair}" for pair in param]
     # A process of its own: the engine loads DuckDB and Arrow, the agent never does.
     sys.exit(subprocess.run(command, check=False).returncode)
 

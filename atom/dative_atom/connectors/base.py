@@ -26,6 +26,8 @@ import pyarrow as pa
 from dative.clock import Clock
 from dative.ids import ConnectionName, ExecutionId, StepId
 
+from dative_atom.connectors.wire import Wire
+
 Position = Mapping[str, Any]
 """Where a source stands: a JSON object of at most 4 kB when written canonically; only its connector reads it."""
 
@@ -61,13 +63,15 @@ class CallLog(Protocol):
 class ConnectionConfig:
     """One connection as the environment binds it, secrets already resolved by the agent.
 
-    secrets: setting name -> value. Held in memory only; `repr` leaves it out.
+    secrets: setting name -> value. Held in memory only; `repr` leaves it out. wire: what every exchange with the system
+    goes through, for a test that records or replays it; None in production (see `wire.py`).
     """
 
     name: ConnectionName
     connector: str
     settings: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
+    wire: Wire | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,23 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dative.errors.base import DativeError
+from dative.errors.testing import CONTRACT_DRIFT
 from dative.process.case_model import Case, ProcessTest
 from dative.process.cases import default_start, load_test
 from dative.process.load import load
 from dative.process.model import Process
 
+from dative_atom.testing.bindings import read_bindings
 from dative_atom.testing.chaos import every_boundary
 from dative_atom.testing.compare import Difference, differences
+from dative_atom.testing.recorded import Replayed, live_drift
+from dative_atom.testing.recording import FOLDER
+from dative_atom.testing.recording import load as load_recording
 from dative_atom.testing.samples import case_rows, case_tables
 from dative_atom.testing.stage import Played, Stage
 from dative_atom.testing.system import CaseSystem
@@ -115,15 +121,10 @@ def judged(file: TestFile, case: Case) -> tuple[Verdict, Played | None]:
 
 
 def _played(file: TestFile, case: Case) -> tuple[Played, list[Difference], int]:
+    if case.recording is not None:
+        return *_replayed(file, case, case.recording), 0
     with tempfile.TemporaryDirectory(prefix="dative-case-") as place:
-        stage = Stage(
-            Path(place),
-            file.process,
-            case.now or default_start(),
-            case_tables(file.process, case, file.folder),
-            case.parameters,
-            case.batch_rows,
-        )
+        stage = _stage(Path(place), file, case, default_start())
         rows = case_rows(file.process, file.test, case, file.path.parent)
         played = stage.play(stage.prepare(rows), CaseSystem(stage.folder, case.faults).connect)
         found = differences(case, played)
@@ -133,3 +134,39 @@ def _played(file: TestFile, case: Case) -> tuple[Played, list[Difference], int]:
         stage.folder = Path(place)
         chaos = every_boundary(stage, rows, case.faults)
     return played, list(chaos.differences), chaos.kills
+
+
+def _replayed(file: TestFile, case: Case, name: str) -> tuple[Played, list[Difference]]:
+    """From a recording: its moment is the case's, and what drifted since comes before what came out otherwise."""
+    replayed = Replayed(file.process, file.path.parent / FOLDER / name, case.faults)
+    with tempfile.TemporaryDirectory(prefix="dative-case-") as place:
+        stage = _stage(Path(place), file, case, replayed.recording.at)
+        stage.bindings = replayed.bindings()
+        played = stage.play(stage.prepare(None), replayed.connect(CaseSystem(stage.folder, case.faults)))
+    drift = [_drift(sentence) for sentence in replayed.drift(played)]
+    return played, drift or differences(case, played)
+
+
+def _drift(sentence: str) -> Difference:
+    return Difference("contract", "", None, None, f"{sentence} ({CONTRACT_DRIFT.name})")
+
+
+def _stage(place: Path, file: TestFile, case: Case, start: datetime) -> Stage:
+    tables = case_tables(file.process, case, file.folder)
+    return Stage(place, file.process, case.now or start, tables, case.parameters, case.batch_rows)
+
+
+def drift_verdicts(path: Path, bound: Sequence[str]) -> Iterator[Verdict]:
+    """One verdict a recording that a case uses: does the bound system still have what was recorded? Reads no document."""
+    for found in test_files(path):
+        if isinstance(found, Verdict):
+            yield found
+            continue
+        for name in dict.fromkeys(case.recording for case in found.test.cases if case.recording):
+            try:
+                recording = load_recording(found.path.parent / FOLDER / name)
+                sentences = live_drift(found.process, recording, read_bindings(found.process, bound))
+                differences = [_drift(sentence) for sentence in sentences]
+            except DativeError as error:
+                differences = [Difference("contract", "", None, None, f"{error}; {error.next}")]
+            yield Verdict(found.process.name, found.path.name, f"contract of {name}", differences)

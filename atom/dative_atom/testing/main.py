@@ -7,19 +7,41 @@ this run; the next one shows whether it passes.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-from dative_atom.testing.cases import Verdict, judged, test_files
+from dative.errors.base import ConfigError, DativeError
+from dative.process.case_model import Case
+from dative.process.load import load
+from dative.process.model import Process
+
+from dative_atom.testing.bindings import read_bindings
+from dative_atom.testing.cases import TestFile, Verdict, drift_verdicts, judged, test_files
+from dative_atom.testing.recorded import record
+from dative_atom.testing.recording import FOLDER
 from dative_atom.testing.report import as_json, as_junit, as_text
+from dative_atom.testing.samples import case_tables
+from dative_atom.testing.stage import Played
 from dative_atom.testing.update import rewritten
 
 
 def main(arguments: list[str]) -> int:
     """See `dative-atom test --help`, which has the same options."""
     given = _parser().parse_args(arguments)
-    verdicts = list(_run(given.path, given.case, update=given.update))
+    try:
+        if given.record:
+            return _record(given)
+    except DativeError as error:
+        print(f"error: {error.message}\nwhy:   {error.code.means}\nnext:  {error.next}\ncode:  {error.code.name}",
+              file=sys.stderr)  # fmt: skip
+        return error.code.exit_code
+    if given.drift:
+        verdicts = list(drift_verdicts(given.path, given.connection))
+    else:
+        verdicts = list(_run(given.path, given.case, update=given.update))
     if given.junit is not None:
         given.junit.write_text(as_junit(verdicts), encoding="utf-8")
     if given.output == "json":
@@ -40,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--show-steps", action="store_true")
     parser.add_argument("--update", action="store_true")
     parser.add_argument("--junit", type=Path)
+    parser.add_argument("--record", default="")
+    parser.add_argument("--drift", action="store_true")
+    parser.add_argument("--connection", action="append", default=[])
+    parser.add_argument("--param", action="append", default=[])
     return parser
 
 
@@ -53,7 +79,48 @@ def _run(path: Path, only: str, *, update: bool) -> Iterator[Verdict]:
                 continue
             verdict, played = judged(found, case)
             if update and not verdict.passed and played is not None:
-                text = rewritten(found.path.read_text(encoding="utf-8"), index, case, played)
-                found.path.write_text(text, encoding="utf-8")
-                print(f"updated {found.path.name}: {case.name}", file=sys.stderr)
+                _update(found.path, index, case, played)
             yield verdict
+
+
+def _update(path: Path, index: int, case: Case, played: Played) -> None:
+    path.write_text(rewritten(path.read_text(encoding="utf-8"), index, case, played), encoding="utf-8")
+    print(f"updated {path.name}: {case.name}", file=sys.stderr)
+
+
+def _record(given: argparse.Namespace) -> int:
+    """Record, and write a test file of one case that replays it, unless there is one of that name."""
+    process = _process(given.path)
+    parameters = dict(pair.partition("=")[::2] for pair in given.param)
+    tests = given.path.parent / "tests"
+    now = datetime.now(UTC).replace(microsecond=0)
+    empty = Case(name=f"recorded {given.record}", recording=given.record, parameters=parameters)
+    tables = case_tables(process, empty, given.path.parent)
+    folder = tests / FOLDER / given.record
+    played = record(process, tables, read_bindings(process, given.connection), folder, now, parameters)
+    print(f"recorded {played.counts.read} documents into {folder}", file=sys.stderr)
+    test = tests / f"{given.record}.yaml"
+    if not test.exists():
+        test.write_text(_test_text(process.name, empty), encoding="utf-8")
+        found = next(one for one in test_files(given.path) if isinstance(one, TestFile) and one.path == test)
+        replayed = judged(found, empty)[1]
+        if replayed is not None:
+            _update(test, 0, empty, replayed)
+    return 0
+
+
+def _process(path: Path) -> Process:
+    if not path.is_file():
+        raise ConfigError(f"{path} is no process file; --record takes one", where=str(path))
+    loaded = load(path.read_bytes(), filename=path.name)
+    if loaded.process is None:
+        raise ConfigError("; ".join(str(finding) for finding in loaded.findings), where=path.name)
+    return loaded.process
+
+
+def _test_text(process: str, case: Case) -> str:
+    parameters = f"    parameters: {json.dumps(dict(case.parameters))}\n" if case.parameters else ""
+    return (
+        f"apiVersion: dative/v1\nkind: ProcessTest\nprocess: {process}\ncases:\n"
+        f"  - name: {case.name}\n    recording: {case.recording}\n{parameters}"
+    )

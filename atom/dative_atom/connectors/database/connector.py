@@ -15,6 +15,7 @@ from dative_atom.connectors.database.read import DatabaseReader
 from dative_atom.connectors.database.session import Session, quoted
 from dative_atom.connectors.database.spec import DatabaseSettings, InsertOptions, QueryOptions, UpsertOptions
 from dative_atom.connectors.database.sqlite import SqliteSession
+from dative_atom.connectors.database.wired import WiredSession
 from dative_atom.connectors.database.write import DatabaseWriter
 from dative_atom.connectors.spec import parsed
 
@@ -28,6 +29,7 @@ class DatabaseConnector:
     def __init__(self, connection: ConnectionConfig) -> None:
         self._settings = parsed(DatabaseSettings, connection.settings, f"connection {connection.name}")
         self._password = connection.secrets.get("password", "")
+        self._wire = connection.wire
         self._is_sqlite = self._settings.url.startswith("sqlite:")
         if not self._is_sqlite:
             libpq_uri(self._settings, self._password)
@@ -59,6 +61,10 @@ class DatabaseConnector:
         """Sessions belong to readers and writers."""
 
     def _connect(self, calls: CallLog) -> Callable[[], Session]:
-        if self._is_sqlite:
-            return lambda: SqliteSession(self._settings, calls)
-        return lambda: PostgresSession(self._settings, self._password, calls)
+        def real() -> Session:
+            if self._is_sqlite:
+                return SqliteSession(self._settings, calls)
+            return PostgresSession(self._settings, self._password, calls)
+
+        wire = self._wire
+        return real if wire is None else lambda: WiredSession(wire, real)

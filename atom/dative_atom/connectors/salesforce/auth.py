@@ -169,6 +169,11 @@ def token_source(settings: SalesforceSettings, private_key: str) -> TokenSource:
         return _sources[identity]
 
 
+def own_token_source(settings: SalesforceSettings, private_key: str) -> TokenSource:
+    """As `token_source`, shared with nobody."""
+    return TokenSource(settings, _read_key(private_key))
+
+
 def _read_key(pem: str) -> RSAPrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)

@@ -30,6 +30,8 @@ from dative_atom.connectors.salesforce.auth import Token, TokenSource, server_da
 from dative_atom.connectors.salesforce.errors import SessionExpired, rest_error
 from dative_atom.connectors.salesforce.limits import CallBudget
 from dative_atom.connectors.salesforce.spec import SalesforceSettings
+from dative_atom.connectors.wire import Wire
+from dative_atom.connectors.wire_requests import WireAdapter
 
 POOL_SIZE = 8
 CONNECT_TIMEOUT_S = 10.0
@@ -54,6 +56,7 @@ class OrgSession(requests.Session):
         clock: Clock,
         calls: CallLog,
         cancelled: threading.Event,
+        wire: Wire | None = None,
     ) -> None:
         super().__init__()
         self._settings, self._source, self._clock, self._calls = settings, source, clock, calls
@@ -66,7 +69,8 @@ class OrgSession(requests.Session):
         if settings.proxy:
             self.proxies = {"http": settings.proxy, "https": settings.proxy}
         for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(pool_connections=POOL_SIZE, pool_maxsize=POOL_SIZE, pool_block=True))
+            adapter = HTTPAdapter(pool_connections=POOL_SIZE, pool_maxsize=POOL_SIZE, pool_block=True)
+            self.mount(scheme, adapter if wire is None else WireAdapter(wire, adapter))
 
     def token(self, instead_of: Token | None = None) -> Token:
         return self._source.token(self, self._clock, self._calls, instead_of=instead_of)

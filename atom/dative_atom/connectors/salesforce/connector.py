@@ -15,7 +15,7 @@ from dative.errors.base import ConfigError, DativeError
 from dative_atom.connectors.base import CallLog, Checked, ConnectionConfig, Operation, Reader, RunContext, Writer
 from dative_atom.connectors.calls import Unlogged
 from dative_atom.connectors.retry import Backoff
-from dative_atom.connectors.salesforce.auth import token_source
+from dative_atom.connectors.salesforce.auth import own_token_source, token_source
 from dative_atom.connectors.salesforce.client import CONNECT_TIMEOUT_S, OrgClient, OrgSession
 from dative_atom.connectors.salesforce.query import QueryReader
 from dative_atom.connectors.salesforce.spec import QueryOptions, SalesforceSettings
@@ -29,7 +29,10 @@ class SalesforceConnector:
         self._where = f"connection {connection.name}"
         self._settings = parsed(SalesforceSettings, connection.settings, self._where)
         self._backoff = backoff or Backoff()
-        self._source = token_source(self._settings, connection.secrets["private_key"])
+        self._wire = connection.wire
+        # A recording holds its own login: it must not live on a token that somebody else had before.
+        source = token_source if connection.wire is None else own_token_source
+        self._source = source(self._settings, connection.secrets["private_key"])
         self._clients: list[OrgClient] = []
 
     def reader(self, operation: Operation, context: RunContext) -> Reader:
@@ -82,7 +85,7 @@ class SalesforceConnector:
         self._clients.clear()
 
     def _client(self, clock: Clock, calls: CallLog, cancelled: threading.Event) -> OrgClient:
-        session = OrgSession(self._settings, self._source, clock, calls, cancelled)
+        session = OrgSession(self._settings, self._source, clock, calls, cancelled, self._wire)
         client = OrgClient(session, self._settings, cancelled, self._backoff)
         self._clients.append(client)
         return client

@@ -241,13 +241,14 @@ CLASSIFIED = {
     "form": ("a=1&Phone=%2B4930&b=2", "a=1&Phone=%1X1111&b=2"),
     "xml": ("<n:Phone>4930</n:Phone>", "<n:Phone>1111</n:Phone>"),
     "csv": ("Id,Phone\nA1,+49 30 777\n", "Id,Phone\nA1,+11 11 111\n"),
+    "a pattern": ('{"home_phone": "+49"}', '{"home_phone": "+11"}'),
     "elsewhere": ('{"Phone": "+49 30 777"} q=%2B49+30+777', '{"Phone": "+11 11 111"} q=%2B11+11+111'),
 }
 
 
 @pytest.mark.parametrize(("text", "expected"), CLASSIFIED.values(), ids=CLASSIFIED)
 def test_a_classified_value_keeps_its_form_only_and_scrubbing_twice_changes_nothing(text: str, expected: str) -> None:
-    scrubber = Scrubber([], ["Contact.Phone"])
+    scrubber = Scrubber([], ["Contact.Phone", "*_phone"])
     scrubber.learn(text)
     assert scrubber.text(text) == expected
     assert scrubber.text(expected) == expected

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from dative.errors.base import StopRun
 from dative.errors.testing import NOTHING_RECORDED, RECORDING_DAMAGED, RECORDING_LEAKS, RECORDING_MISSING
+from dative.process.classes import Classification
 from dative.process.lineage import follow
 from dative.process.model import Process
 
@@ -52,13 +53,13 @@ class Recording:
 
 def scrubber_of(process: Process, secrets: Sequence[str] = ()) -> Scrubber:
     """Classified are the fields of `classify`, and every field at any step that still carries a class."""
-    names = {name for fields in process.spec.classify.values() for name in fields}
+    classified = Classification.of(process.spec)
+    names = {*classified.plain_names(), *classified.patterns()}
     lineage = follow(process)
-    sources = set(names)
     for fields in lineage.classes.values():
         names |= {name for name, classes in fields.items() if classes}
     made = [(name, of) for fields in lineage.sources.values() for name, of in fields.items()]
-    return Scrubber(secrets, names, {name for name, of in made if sources & of})
+    return Scrubber(secrets, names, {name for name, of in made if any(one in classified for one in of)})
 
 
 def save(folder: Path, recording: Recording, scrubber: Scrubber) -> Path:

@@ -45,7 +45,8 @@ def stand_in(value: str) -> str:
 
 
 class Scrubber:
-    """One recording's. secrets: values that are known; classified: names of fields, with any path before the last dot.
+    """One recording's. secrets: values that are known; classified: names of fields or patterns with * and ?, with any path before the
+    last dot.
 
     `learn` everything first, then `text` what is written: what an answer discloses late may stand in a request early.
     """
@@ -60,7 +61,8 @@ class Scrubber:
                 self._known(line.strip())
         self._names = {name.rpartition(".")[2].lower() for name in classified}
         self._values: set[str] = set()
-        alternatives = "|".join(sorted(map(re.escape, self._names), key=len, reverse=True))
+        alternatives = "|".join(sorted(map(_expression, self._names), key=len, reverse=True))
+        self._name = re.compile(alternatives)
         self._json = re.compile(rf'("(?:{alternatives})"\s*:\s*)("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*)', re.IGNORECASE)
         self._form = re.compile(rf"((?:^|[?&])(?:{alternatives})=)([^&\s#]*)", re.IGNORECASE)
         self._xml = re.compile(rf"(<(?:[\w.-]+:)?(?:{alternatives})(?:\s[^>]*)?>)([^<]+)(</)", re.IGNORECASE)
@@ -71,7 +73,7 @@ class Scrubber:
         return frozenset(self._secrets)
 
     def is_classified(self, name: str) -> bool:
-        return name.rpartition(".")[2].lower() in self._names
+        return bool(self._names) and self._name.fullmatch(name.rpartition(".")[2].lower()) is not None
 
     def _known(self, secret: str) -> None:
         if len(secret) >= SECRET_LENGTH_MIN and secret != SECRET:
@@ -188,6 +190,11 @@ class Scrubber:
                 self.learn_values(item)
         elif isinstance(value, str):
             self.learn(value)
+
+
+def _expression(name: str) -> str:
+    """A name's, or a pattern's, regular expression."""
+    return re.escape(name).replace(r"\*", r"[\w.-]*").replace(r"\?", r"[\w.-]")
 
 
 def _of_its_form(value: Any) -> Any:

@@ -45,8 +45,9 @@ def stand_in(value: str) -> str:
 
 
 class Scrubber:
-    """One recording's. secrets: values that are known; classified: names of fields or patterns with * and ?, with any path before the
-    last dot.
+    """One recording's.
+
+    secrets: values that are known. classified: names of fields or patterns with * and ?, any path before the last dot.
 
     `learn` everything first, then `text` what is written: what an answer discloses late may stand in a request early.
     """

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import grpc.aio
 
-# Modules of this folder, which is no package: conftest.py loads them under these names, in order.
+# agent_authority and agent_waiting: modules of this folder, which is no package; conftest.py loads them under these names.
 from agent_authority import Authority
 from agent_waiting import until
 from cryptography import x509

@@ -46,7 +46,7 @@ def parked(document: int, **changes: object) -> ParkedDocument:
         code="expression.cast_failed",
         reason="since: no date in this text",
         field="since",
-        payload={"Id": "001", "Phone": "canary-555-0100"},
+        payload={"Id": "001", "Phone": "canary-555-0100", "since": "soon"},
         classified=["Phone"],
         keys={"Id": "001"},
         keep_s=86_400,

@@ -12,9 +12,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 
-from dative.ids import DeadLetterId, ExecutionId, ProcessName, StepId
+from dative.ids import DeadLetterId, ExecutionId, ProcessName
+
+from dative_atom.journal.letters import DeadLetter, Letters, ParkedDocument, Profile
+
+__all__ = [
+    "Counts",
+    "DeadLetter",
+    "Execution",
+    "ExecutionState",
+    "Journal",
+    "LinkRows",
+    "OutboxRecord",
+    "ParkedDocument",
+    "Profile",
+    "Resume",
+    "Settlement",
+]
 
 
 class ExecutionState(StrEnum):
@@ -80,43 +96,6 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class ParkedDocument:
-    """A document on its way to a dead-letter queue.
-
-    payload: the document as the source gave it, field -> JSON value (decimals, dates and times as text, bytes base64).
-    classified: fields of it that are PHI or PII; shown masked, kept sealed. keys: tracked, unclassified values.
-    origin: the dead letter it was retried from, so that a retried document keeps its identity.
-    """
-
-    document: int
-    queue: str
-    step: StepId
-    code: str
-    reason: str
-    field: str
-    payload: Mapping[str, Any]
-    classified: Sequence[str]
-    keys: Mapping[str, str]
-    keep_s: float
-    origin: DeadLetterId | None = None
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A parked document as it is kept. state: "waiting" | "retrying" | "resolved" | "discarded"."""
-
-    dead_letter_id: DeadLetterId
-    execution_id: ExecutionId
-    process: ProcessName
-    created_at: datetime
-    expires_at: datetime
-    attempts: int
-    state: str
-    parked: ParkedDocument
-    trace_id: str = ""
-
-
-@dataclass(frozen=True)
 class LinkRows:
     """Rows for one cross-reference table. columns: column -> values, all of one length, text, none of them null.
 
@@ -165,7 +144,7 @@ class Settlement:
     documents_end: the next unused document number. resolved: dead letters whose documents were written now.
     receipts: kept for receipts_keep_s; attempt and fencing_token: of whoever had these effects; at: when it had them.
     tracked: serialized dative.v1.TrackedDocuments messages. seen: the ledger's additions, key -> version, and the
-    version before which it forgets.
+    version before which it forgets. profile: of the documents in dead_letters, for whoever edits them.
     """
 
     execution_id: ExecutionId
@@ -185,6 +164,7 @@ class Settlement:
     attempt: int = 0
     fencing_token: int = 0
     at: datetime | None = None
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True)
@@ -206,8 +186,8 @@ class OutboxRecord:
     body: bytes
 
 
-class Journal(Protocol):
-    """See the module. Methods may be called from any thread of several processes at once."""
+class Journal(Letters, Protocol):
+    """See the module; dead letters are in `letters.Letters`. Methods may be called from any thread of several processes at once."""
 
     # executions
     def plan(self, execution: Execution) -> bool:
@@ -280,21 +260,6 @@ class Journal(Protocol):
 
     def xref_load(self, rows: LinkRows) -> int:
         """Seed or replace rows, as a settlement's links do; returns how many rows are new or changed."""
-        ...
-
-    # dead letters
-    def dead_letters(
-        self, *, state: str | None = "waiting", queue: str | None = None, limit: int = 100
-    ) -> list[DeadLetter]: ...
-
-    def dead_letter(self, dead_letter_id: DeadLetterId) -> DeadLetter | None: ...
-
-    def repair(self, dead_letter_id: DeadLetterId, fields: Mapping[str, Any]) -> DeadLetter:
-        """Replace fields of a waiting dead letter's payload."""
-        ...
-
-    def retry(self, dead_letter_ids: Sequence[DeadLetterId], execution: Execution) -> None:
-        """Plan `execution` over these; all become "retrying". Only waiting ones can be."""
         ...
 
     # the vault: which value a token stands for

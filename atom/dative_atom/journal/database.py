@@ -50,6 +50,19 @@ CREATE TABLE outbox (
 CREATE TABLE spool (one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, acknowledged INTEGER NOT NULL,
   records INTEGER NOT NULL, bytes INTEGER NOT NULL);
 """
+_LETTERS: Final = """
+ALTER TABLE dead_letter ADD COLUMN payload BLOB;
+ALTER TABLE dead_letter ADD COLUMN profile TEXT;
+ALTER TABLE dead_letter ADD COLUMN code TEXT NOT NULL DEFAULT '';
+ALTER TABLE dead_letter ADD COLUMN assignee TEXT NOT NULL DEFAULT '';
+ALTER TABLE dead_letter ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letter ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX dead_letter_process ON dead_letter (state, process, dead_letter_id);
+CREATE INDEX dead_letter_expiry ON dead_letter (state, expires_at);
+CREATE TABLE dead_letter_profile (digest TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE dead_letter_retry (retry_id TEXT PRIMARY KEY, state TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+"""
+"""What people do with dead letters. `parked` holds everything but the document from here on, `payload` the document."""
 _UPGRADES: Final = (
     # 1 -> 2: receipts.
     """
@@ -64,9 +77,11 @@ CREATE INDEX receipt_expires ON receipt (expires_at);
 CREATE TABLE vault_block (block INTEGER PRIMARY KEY, key_version INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE vault (token TEXT PRIMARY KEY, block INTEGER NOT NULL) WITHOUT ROWID;
 """,
+    _LETTERS,
 )
 """What brings a journal from each version to the next; a new one takes all of them, so there is one way to a schema."""
 SCHEMA_VERSION: Final = 1 + len(_UPGRADES)
+LETTERS_VERSION: Final = 2 + _UPGRADES.index(_LETTERS)
 
 
 class Database:
@@ -86,15 +101,25 @@ class Database:
                 raise StopRun(
                     f"journal {path} has version {version}, this program reads {SCHEMA_VERSION}", code=codes.UNREADABLE
                 )
-            for script in (_SCHEMA, *_UPGRADES)[version:]:
-                for statement in script.split(";"):
-                    db.execute(statement)
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            if version == 0:
-                self.created(db)
+            if version < SCHEMA_VERSION:
+                self._upgrade(db, version)
+
+    def _upgrade(self, db: sqlite3.Connection, version: int) -> None:
+        """From nothing or an older version to this one, inside the caller's transaction."""
+        for script in (_SCHEMA, *_UPGRADES)[version:]:
+            for statement in script.split(";"):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if version == 0:
+            self.created(db)
+        else:
+            self.upgraded(db, version)
 
     def created(self, db: sqlite3.Connection) -> None:
         """Called once, inside the transaction that made the schema."""
+
+    def upgraded(self, db: sqlite3.Connection, version: int) -> None:
+        """Called inside the transaction that brought a file of that older version to this one."""
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection."""

@@ -1,73 +1,141 @@
-"""Dead letters: parked with their sealed payload, repaired, retried under their own identity, reported as they move."""
+"""Dead letters: parked with their sealed document, edited, retried under their own identity, reported as they move.
+
+A row is in two sealed parts, so that nobody unseals five megabytes to read a reason: `parked` (why, keys, history) and
+`payload` (the document). What a person does to many at once is in `letter_changes`, retries in chunks in `retries`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from dative.errors import RejectDocument
 from dative.errors import journal as codes
+from dative.errors.dead_letters import CHANGED, PAYLOAD_GONE
 from dative.ids import DeadLetterId, ExecutionId, ProcessName, derived_id
 from dative.v1 import telemetry_pb2, types_pb2
 
-from dative_atom.journal.contract import DeadLetter, Execution, ParkedDocument
+from dative_atom.journal.contract import Execution
+from dative_atom.journal.database import LETTERS_VERSION
 from dative_atom.journal.executions import Executions
+from dative_atom.journal.letter_types import check_fields
+from dative_atom.journal.letters import DeadLetter, LetterEvent, ParkedDocument, Profile
 
-_COLUMNS = "dead_letter_id, execution_id, process, created_at, expires_at, attempts, state, parked, trace_id"
+HISTORY_MAX: Final = 50
+"""Events kept of one letter. At the bound the second oldest goes: the first failure always stays."""
+TEXT_MAX: Final = 1000
+KEY_MAX: Final = 200
+"""Characters of a reason and of a key; longer ones are cut, or one record could outgrow a message."""
+COLUMNS: Final = (
+    "dead_letter_id, execution_id, process, created_at, expires_at, attempts, state, parked, trace_id, revision,"
+    " assignee, length(payload)"
+)
+_SEALING_BYTES: Final = 28
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What `parked` holds: the document without its payload, and what happened to it."""
+
+    parked: ParkedDocument
+    history: Sequence[LetterEvent] = ()
+    note: str = ""
+
+
 _encode = msgspec.json.Encoder().encode
+_kept = msgspec.json.Decoder(_Kept).decode
 _parked = msgspec.json.Decoder(ParkedDocument).decode
+_payload = msgspec.json.Decoder(dict[str, Any]).decode
+_profile = msgspec.json.Decoder(Profile).decode
 
 
 class DeadLetters(Executions):
-    """See the module; the contract's words stand in `contract.Journal`."""
+    """See the module; the contract's words stand in `letters.Letters`."""
 
     def dead_letters(
         self, *, state: str | None = "waiting", queue: str | None = None, limit: int = 100
     ) -> list[DeadLetter]:
         with self.reading() as db:
             rows = db.execute(
-                f"SELECT {_COLUMNS} FROM dead_letter WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR queue = ?2)"
+                f"SELECT {COLUMNS} FROM dead_letter WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR queue = ?2)"
                 " ORDER BY dead_letter_id LIMIT ?3",
                 (state, queue, limit),
             ).fetchall()
-        return [self._dead_letter(row) for row in rows]
+            return [self._with_payload(db, self.letter_of(row)) for row in rows]
 
     def dead_letter(self, dead_letter_id: DeadLetterId) -> DeadLetter | None:
         with self.reading() as db:
-            row = db.execute(
-                f"SELECT {_COLUMNS} FROM dead_letter WHERE dead_letter_id = ?", (dead_letter_id,)
-            ).fetchone()
-        return self._dead_letter(row) if row else None
+            found = self.letter(db, dead_letter_id)
+            return self._with_payload(db, found) if found else None
 
-    def repair(self, dead_letter_id: DeadLetterId, fields: Mapping[str, Any]) -> DeadLetter:
+    def letter_profile(self, dead_letter_id: DeadLetterId) -> Profile | None:
+        with self.reading() as db:
+            return self._profile(db, dead_letter_id)
+
+    # ---- editing ------------------------------------------------------------------------------------------------
+
+    def repair(
+        self, dead_letter_id: DeadLetterId, fields: Mapping[str, Any], *, actor: str = "", expected_revision: int = 0
+    ) -> DeadLetter:
         with self.transaction() as db:
-            found = self._waiting(db, dead_letter_id)
-            parked = replace(found.parked, payload={**found.parked.payload, **fields})
+            edited = self._edited(db, dead_letter_id, fields, expected_revision)
             db.execute(
-                "UPDATE dead_letter SET parked = ? WHERE dead_letter_id = ?",
-                (self.seal(_encode(parked), dead_letter_id), dead_letter_id),
+                "UPDATE dead_letter SET payload = ? WHERE dead_letter_id = ?",
+                (self._sealed_payload(edited.parked.payload, dead_letter_id), dead_letter_id),
             )
-            return replace(found, parked=parked)
+            event = LetterEvent("edited", self.clock.now(), actor, fields=sorted(fields))
+            return self.moved(db, edited, event)
 
-    def retry(self, dead_letter_ids: Sequence[DeadLetterId], execution: Execution) -> None:
+    def check_repair(
+        self, dead_letter_id: DeadLetterId, fields: Mapping[str, Any], *, expected_revision: int = 0
+    ) -> DeadLetter:
+        with self.reading() as db:
+            return self._edited(db, dead_letter_id, fields, expected_revision)
+
+    def _edited(
+        self, db: sqlite3.Connection, dead_letter_id: DeadLetterId, fields: Mapping[str, Any], expected_revision: int
+    ) -> DeadLetter:
+        found = self._with_payload(db, self.waiting(db, dead_letter_id))
+        if expected_revision not in (0, found.revision):
+            raise RejectDocument(
+                f"dead letter {dead_letter_id} is at revision {found.revision}, the edit was made of"
+                f" {expected_revision}",
+                code=CHANGED,
+                where=dead_letter_id,
+            )
+        if not found.payload_bytes:
+            raise RejectDocument(f"the document of {dead_letter_id} is gone", code=PAYLOAD_GONE, where=dead_letter_id)
+        profile = self._profile(db, dead_letter_id)
+        check_fields(fields, found.parked.payload, profile.types if profile else None)
+        return replace(found, parked=replace(found.parked, payload={**found.parked.payload, **fields}))
+
+    def revealed(self, dead_letter_id: DeadLetterId, actor: str) -> None:
         with self.transaction() as db:
-            for dead_letter_id in dead_letter_ids:
-                found = self._waiting(db, dead_letter_id)
-                db.execute(
-                    "UPDATE dead_letter SET state = 'retrying', retrying = ? WHERE dead_letter_id = ?",
-                    (execution.execution_id, dead_letter_id),
-                )
-                self._moved(db, replace(found, state="retrying"), execution.stream)
-            self.planned(db, execution)
+            found = self.letter(db, dead_letter_id)
+            if found is not None:
+                self.moved(db, found, LetterEvent("revealed", self.clock.now(), actor))
 
-    def park(self, db: sqlite3.Connection, execution: Execution, parked: ParkedDocument) -> None:
-        """Keep a document, inside the caller's transaction: a new dead letter, or its origin waiting again."""
+    # ---- parking and coming to rest -----------------------------------------------------------------------------
+
+    def park(
+        self, db: sqlite3.Connection, execution: Execution, parked: ParkedDocument, profile: str | None = None
+    ) -> None:
+        """Keep a document, inside the caller's transaction: a new dead letter, or its origin waiting again.
+
+        profile: what `keep_profile` gave for the profile of its batch.
+        """
         now = self.clock.now()
-        former = self._row(db, parked.origin) if parked.origin else None
+        parked = replace(
+            parked,
+            reason=parked.reason[:TEXT_MAX],
+            keys={name: value[:KEY_MAX] for name, value in parked.keys.items()},
+        )
+        former = self.letter(db, parked.origin) if parked.origin else None
         letter = DeadLetter(
             dead_letter_id=former.dead_letter_id if former else _identity(execution, parked),
             execution_id=former.execution_id if former else execution.execution_id,
@@ -78,72 +146,142 @@ class DeadLetters(Executions):
             state="waiting",
             parked=parked,
             trace_id=execution.trace_id,
+            revision=former.revision if former else 0,
+            assignee=former.assignee if former else "",
+            history=former.history if former else (),
         )
+        if former is None:
+            self._insert(db, letter, execution.stream)
+        db.execute(
+            "UPDATE dead_letter SET queue = ?, state = 'waiting', attempts = ?, expires_at = ?, trace_id = ?, code = ?,"
+            " retrying = NULL, announced = 0, profile = coalesce(?, profile) WHERE dead_letter_id = ?",
+            (
+                parked.queue,
+                letter.attempts,
+                letter.expires_at.isoformat(),
+                letter.trace_id,
+                parked.code,
+                profile,
+                letter.dead_letter_id,
+            ),
+        )
+        self.moved(db, letter, _failed(execution, letter.parked, now))
+
+    def _insert(self, db: sqlite3.Connection, letter: DeadLetter, stream: str) -> None:
+        """A new row. A letter that is retried keeps its payload as it stands: a retry reads it and never changes it."""
         db.execute(
             "INSERT OR REPLACE INTO dead_letter (dead_letter_id, execution_id, queue, state, attempts, created_at,"
-            " expires_at, process, stream, trace_id, retrying, parked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+            " expires_at, process, stream, trace_id, parked, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'', ?)",
             (
                 letter.dead_letter_id,
                 letter.execution_id,
-                parked.queue,
+                letter.parked.queue,
                 letter.state,
                 letter.attempts,
                 letter.created_at.isoformat(),
                 letter.expires_at.isoformat(),
                 letter.process,
-                execution.stream,
+                stream,
                 letter.trace_id,
-                self.seal(_encode(parked), letter.dead_letter_id),
+                self._sealed_payload(letter.parked.payload, letter.dead_letter_id),
             ),
         )
-        self._moved(db, letter, execution.stream)
+
+    def keep_profile(self, db: sqlite3.Connection, profile: Profile | None) -> str | None:
+        """Keep a profile once, however many letters have it; returns what `park` takes."""
+        if profile is None:
+            return None
+        body = _encode(profile)
+        digest = hashlib.sha256(body).hexdigest()
+        db.execute("INSERT OR IGNORE INTO dead_letter_profile VALUES (?, ?)", (digest, body))
+        return digest
 
     def resolve(self, db: sqlite3.Connection, execution: Execution, dead_letter_id: DeadLetterId) -> None:
-        """Its document has been written now, inside the caller's transaction."""
-        found = self._row(db, dead_letter_id)
+        """Its document has come to rest now, inside the caller's transaction."""
+        found = self.letter(db, dead_letter_id)
         if found is None or found.state == "resolved":
             return
-        db.execute(
-            "UPDATE dead_letter SET state = 'resolved', retrying = NULL WHERE dead_letter_id = ?", (dead_letter_id,)
+        event = LetterEvent(
+            "resolved", self.clock.now(), execution_id=execution.execution_id, trace_id=execution.trace_id
         )
-        self._moved(db, replace(found, state="resolved"), execution.stream)
+        self.moved(db, replace(found, state="resolved"), event)
 
-    def _moved(self, db: sqlite3.Connection, letter: DeadLetter, stream: str) -> None:
-        """Tell the controller, without the payload."""
-        parked = letter.parked
-        message = types_pb2.DeadLetter(
-            dead_letter_id=letter.dead_letter_id,
-            environment_id=stream.split("/", 1)[0],
-            execution_id=letter.execution_id,
-            process=letter.process,
-            queue=parked.queue,
-            step=parked.step,
-            document=parked.document,
-            code=parked.code,
-            reason=parked.reason,
-            field=parked.field,
-            keys=dict(parked.keys),
-            attempts=letter.attempts,
-            state=letter.state,
-            trace_id=letter.trace_id,
-        )
-        message.created_at.FromDatetime(letter.created_at)
-        message.expires_at.FromDatetime(letter.expires_at)
+    def retry(self, dead_letter_ids: Sequence[DeadLetterId], execution: Execution, actor: str = "") -> None:
+        with self.transaction() as db:
+            self.retried(db, dead_letter_ids, execution, actor)
+
+    def retried(
+        self, db: sqlite3.Connection, dead_letter_ids: Sequence[DeadLetterId], execution: Execution, actor: str
+    ) -> None:
+        """As `retry`, inside the caller's transaction."""
+        event = LetterEvent("retried", self.clock.now(), actor, execution_id=execution.execution_id)
+        for dead_letter_id in dead_letter_ids:
+            found = self.waiting(db, dead_letter_id)
+            self.moved(db, replace(found, state="retrying"), event)
+            db.execute(
+                "UPDATE dead_letter SET retrying = ? WHERE dead_letter_id = ?", (execution.execution_id, dead_letter_id)
+            )
+        self.planned(db, execution)
+
+    def released(self, db: sqlite3.Connection, execution: Execution) -> None:
+        # Dead letters that this execution was to retry and did not settle wait again: none is lost.
+        rows = db.execute(
+            f"SELECT {COLUMNS} FROM dead_letter WHERE retrying = ? AND state = 'retrying'", (execution.execution_id,)
+        ).fetchall()
+        event = LetterEvent("released", self.clock.now(), execution_id=execution.execution_id)
+        for row in rows:
+            self.moved(db, replace(self.letter_of(row), state="waiting"), event)
+
+    # ---- one row ------------------------------------------------------------------------------------------------
+
+    def moved(self, db: sqlite3.Connection, letter: DeadLetter, event: LetterEvent) -> DeadLetter:
+        """Store what changed of a letter with why, one revision on, and tell the controller; never the payload."""
+        history = [*letter.history, event]
+        if len(history) > HISTORY_MAX:
+            del history[1 : 1 + len(history) - HISTORY_MAX]
+        changed = replace(letter, revision=letter.revision + 1, history=history)
+        kept = _Kept(replace(letter.parked, payload={}), history, letter.note)
+        stream, size = db.execute(
+            "UPDATE dead_letter SET state = ?, revision = ?, assignee = ?, expires_at = ?, parked = ?,"
+            " retrying = CASE ? WHEN 'retrying' THEN retrying END"
+            " WHERE dead_letter_id = ? RETURNING stream, length(payload)",
+            (
+                changed.state,
+                changed.revision,
+                changed.assignee,
+                changed.expires_at.isoformat(),
+                self.seal(_encode(kept), letter.dead_letter_id),
+                changed.state,
+                letter.dead_letter_id,
+            ),
+        ).fetchone()
+        changed = replace(changed, payload_bytes=_size(size))
+        message = letter_message(changed)
+        message.environment_id = stream.split("/", 1)[0]
         self.reported(db, "dead_letter", telemetry_pb2.Record(dead_letter=message).SerializeToString())
+        return changed
 
-    def _waiting(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> DeadLetter:
-        found = self._row(db, dead_letter_id)
+    def waiting(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> DeadLetter:
+        """Without its payload. Errors: journal.unknown_dead_letter, journal.dead_letter_not_waiting."""
+        found = self.letter(db, dead_letter_id)
         if found is None:
             raise RejectDocument(f"dead letter {dead_letter_id} is not on this atom", code=codes.UNKNOWN_DEAD_LETTER)
         if found.state != "waiting":
-            raise RejectDocument(f"dead letter {dead_letter_id} is {found.state}", code=codes.DEAD_LETTER_BUSY)
+            raise RejectDocument(
+                f"dead letter {dead_letter_id} is {found.state}{_since(found)}",
+                code=codes.DEAD_LETTER_BUSY,
+                where=dead_letter_id,
+            )
         return found
 
-    def _row(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> DeadLetter | None:
-        row = db.execute(f"SELECT {_COLUMNS} FROM dead_letter WHERE dead_letter_id = ?", (dead_letter_id,)).fetchone()
-        return self._dead_letter(row) if row else None
+    def letter(self, db: sqlite3.Connection, dead_letter_id: str) -> DeadLetter | None:
+        """Without its payload."""
+        row = db.execute(f"SELECT {COLUMNS} FROM dead_letter WHERE dead_letter_id = ?", (dead_letter_id,)).fetchone()
+        return self.letter_of(row) if row else None
 
-    def _dead_letter(self, row: tuple[Any, ...]) -> DeadLetter:
+    def letter_of(self, row: tuple[Any, ...]) -> DeadLetter:
+        """Of COLUMNS; without its payload."""
+        kept = _kept(self.unseal(row[7], row[0]))
         return DeadLetter(
             dead_letter_id=DeadLetterId(row[0]),
             execution_id=ExecutionId(row[1]),
@@ -152,9 +290,111 @@ class DeadLetters(Executions):
             expires_at=datetime.fromisoformat(row[4]),
             attempts=row[5],
             state=row[6],
-            parked=_parked(self.unseal(row[7], row[0])),
+            parked=kept.parked,
             trace_id=row[8],
+            revision=row[9],
+            assignee=row[10],
+            note=kept.note,
+            history=kept.history,
+            payload_bytes=_size(row[11]),
         )
+
+    def _with_payload(self, db: sqlite3.Connection, letter: DeadLetter) -> DeadLetter:
+        identity = letter.dead_letter_id
+        (sealed,) = db.execute("SELECT payload FROM dead_letter WHERE dead_letter_id = ?", (identity,)).fetchone()
+        if sealed is None:
+            return letter
+        payload = _payload(self.unseal(sealed, f"{identity}/payload"))
+        return replace(letter, parked=replace(letter.parked, payload=payload))
+
+    def _sealed_payload(self, payload: Mapping[str, Any], dead_letter_id: str) -> bytes:
+        return self.seal(_encode(payload), f"{dead_letter_id}/payload")
+
+    def _profile(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> Profile | None:
+        row = db.execute(
+            "SELECT body FROM dead_letter_profile WHERE digest ="
+            " (SELECT profile FROM dead_letter WHERE dead_letter_id = ?)",
+            (dead_letter_id,),
+        ).fetchone()
+        return _profile(row[0]) if row else None
+
+    def upgraded(self, db: sqlite3.Connection, version: int) -> None:
+        super().upgraded(db, version)
+        if version >= LETTERS_VERSION:
+            return
+        # Older versions kept the document in `parked`, with why it stopped.
+        for identity, body in db.execute("SELECT dead_letter_id, parked FROM dead_letter").fetchall():
+            parked = _parked(self.unseal(body, identity))
+            db.execute(
+                "UPDATE dead_letter SET parked = ?, payload = ?, code = ? WHERE dead_letter_id = ?",
+                (
+                    self.seal(_encode(_Kept(replace(parked, payload={}))), identity),
+                    self._sealed_payload(parked.payload, identity),
+                    parked.code,
+                    identity,
+                ),
+            )
+
+
+def letter_message(letter: DeadLetter) -> types_pb2.DeadLetter:
+    """The letter as the wire carries it: no value of its document but its unclassified keys."""
+    parked = letter.parked
+    message = types_pb2.DeadLetter(
+        dead_letter_id=letter.dead_letter_id,
+        execution_id=letter.execution_id,
+        process=letter.process,
+        queue=parked.queue,
+        step=parked.step,
+        document=parked.document,
+        code=parked.code,
+        reason=parked.reason,
+        field=parked.field,
+        keys=dict(parked.keys),
+        attempts=letter.attempts,
+        state=letter.state,
+        trace_id=letter.trace_id,
+        revision=letter.revision,
+        assignee=letter.assignee,
+        payload_bytes=letter.payload_bytes,
+        note=letter.note,
+        history=[_event_message(event) for event in letter.history],
+    )
+    message.created_at.FromDatetime(letter.created_at)
+    message.expires_at.FromDatetime(letter.expires_at)
+    return message
+
+
+def _event_message(event: LetterEvent) -> types_pb2.DeadLetterEvent:
+    values = {name: getattr(event, name) for name in LetterEvent.__dataclass_fields__ if name != "at"}
+    message = types_pb2.DeadLetterEvent(**values)
+    message.at.FromDatetime(event.at)
+    return message
+
+
+def _failed(execution: Execution, parked: ParkedDocument, at: datetime) -> LetterEvent:
+    return LetterEvent(
+        "failed",
+        at,
+        execution_id=execution.execution_id,
+        step=parked.step,
+        code=parked.code,
+        reason=parked.reason,
+        field=parked.field,
+        trace_id=execution.trace_id,
+    )
+
+
+def _since(letter: DeadLetter) -> str:
+    """ " in execution …, by anna": how it came into the state that it is in."""
+    last = letter.history[-1] if letter.history else None
+    if last is None:
+        return ""
+    said = f" in execution {last.execution_id}" if last.execution_id else ""
+    return said + (f", by {last.actor}" if last.actor else "")
+
+
+def _size(sealed: int | None) -> int:
+    return sealed - _SEALING_BYTES if sealed else 0
 
 
 def _identity(execution: Execution, parked: ParkedDocument) -> DeadLetterId:

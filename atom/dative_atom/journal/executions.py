@@ -88,12 +88,11 @@ class Executions(Outbox):
             )
             if state in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL) and not found.retry_of:
                 self._read_to_end(db, found, clean=state is ExecutionState.SUCCEEDED)
-            # Dead letters that this execution was to retry and did not settle wait again: none is lost.
-            db.execute(
-                "UPDATE dead_letter SET state = 'waiting', retrying = NULL WHERE retrying = ? AND state = 'retrying'",
-                (execution_id,),
-            )
+            self.released(db, found)
             return self._must(db, execution_id)
+
+    def released(self, db: sqlite3.Connection, execution: Execution) -> None:
+        """Called in the transaction that ends an execution: what it held is free again."""
 
     def _read_to_end(self, db: sqlite3.Connection, execution: Execution, *, clean: bool) -> None:
         started = execution.started_at.isoformat() if execution.started_at else None

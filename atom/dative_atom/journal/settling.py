@@ -15,8 +15,8 @@ from dative.ids import ExecutionId
 from dative.v1 import telemetry_pb2
 
 from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
-from dative_atom.journal.dead_letters import DeadLetters
 from dative_atom.journal.receipts import ReceiptBook
+from dative_atom.journal.retries import Retries
 from dative_atom.journal.vault import VaultBlocks
 from dative_atom.journal.xref import CrossReferences
 
@@ -38,7 +38,7 @@ def _tracked_record(serialized: bytes) -> bytes:
     return bytes(length) + serialized
 
 
-class Settling(DeadLetters, CrossReferences, ReceiptBook, VaultBlocks):
+class Settling(Retries, CrossReferences, ReceiptBook, VaultBlocks):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def resume(self, execution_id: ExecutionId) -> Resume:
@@ -93,8 +93,9 @@ class Settling(DeadLetters, CrossReferences, ReceiptBook, VaultBlocks):
             (msgspec.json.encode(counts), settlement.batch + 1, settlement.documents_end, settlement.execution_id),
         )
         self._move(db, settlement)
+        profile = self.keep_profile(db, settlement.profile)
         for parked in settlement.dead_letters:
-            self.park(db, execution, parked)
+            self.park(db, execution, parked, profile)
         for dead_letter_id in settlement.resolved:
             self.resolve(db, execution, dead_letter_id)
         for links in settlement.links:

@@ -1,7 +1,7 @@
 """The journal on SQLite: one file for one atom, or for several on one host.
 
 Its parts, each inheriting the ones before: `database` (the file), `outbox`, `executions`, `xref`, `dead_letters`,
-`receipts`, `vault`, `settling`. What they promise stands in `contract.Journal`.
+`letter_changes`, `retries`, `receipts`, `vault`, `settling`. What they promise stands in `contract.Journal`.
 """
 
 from __future__ import annotations

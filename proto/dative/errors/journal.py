@@ -41,7 +41,7 @@ UNKNOWN_DEAD_LETTER = Code(
 DEAD_LETTER_BUSY = Code(
     "journal.dead_letter_not_waiting",
     "FAILED_PRECONDITION",
-    "Only a waiting dead letter can be repaired or retried; this one is being retried, resolved or discarded.",
+    "Only a waiting dead letter can be changed or retried; this one is being retried, resolved, discarded or expired.",
     "Look at its state: dative dlq show ID.",
 )
 XREF_INVALID = Code(

@@ -228,7 +228,7 @@ class Goodbye(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token")
+    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "discard_dead_letters", "assign_dead_letters", "expire_dead_letters", "actor")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
@@ -242,6 +242,10 @@ class Command(_message.Message):
     HASH_KEY_FIELD_NUMBER: _ClassVar[int]
     READ_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     REVEAL_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    ASSIGN_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     expires_at: _timestamp_pb2.Timestamp
     traceparent: str
@@ -255,10 +259,14 @@ class Command(_message.Message):
     hash_key: HashKey
     read_receipts: ReadReceipts
     reveal_token: RevealToken
-    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ...) -> None: ...
+    discard_dead_letters: DiscardDeadLetters
+    assign_dead_letters: AssignDeadLetters
+    expire_dead_letters: ExpireDeadLetters
+    actor: str
+    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ..., discard_dead_letters: _Optional[_Union[DiscardDeadLetters, _Mapping]] = ..., assign_dead_letters: _Optional[_Union[AssignDeadLetters, _Mapping]] = ..., expire_dead_letters: _Optional[_Union[ExpireDeadLetters, _Mapping]] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class CommandResult(_message.Message):
-    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token")
+    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "repair_dead_letter", "change_dead_letters")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RUN_PROCESS_FIELD_NUMBER: _ClassVar[int]
@@ -268,6 +276,8 @@ class CommandResult(_message.Message):
     HASH_KEY_FIELD_NUMBER: _ClassVar[int]
     READ_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     REVEAL_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REPAIR_DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     status: _types_pb2.Status
     run_process: RunProcessResult
@@ -277,7 +287,9 @@ class CommandResult(_message.Message):
     hash_key: HashKeyResult
     read_receipts: ReadReceiptsResult
     reveal_token: RevealTokenResult
-    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ...) -> None: ...
+    repair_dead_letter: RepairDeadLetterResult
+    change_dead_letters: ChangeDeadLettersResult
+    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetterResult, _Mapping]] = ..., change_dead_letters: _Optional[_Union[ChangeDeadLettersResult, _Mapping]] = ...) -> None: ...
 
 class RunProcess(_message.Message):
     __slots__ = ("process", "trace", "parameters")
@@ -309,40 +321,102 @@ class CancelExecution(_message.Message):
     def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
 
 class RetryDeadLetters(_message.Message):
-    __slots__ = ("dead_letter_ids",)
+    __slots__ = ("dead_letter_ids", "matching", "rate_per_s", "chunk")
     DEAD_LETTER_IDS_FIELD_NUMBER: _ClassVar[int]
+    MATCHING_FIELD_NUMBER: _ClassVar[int]
+    RATE_PER_S_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
     dead_letter_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, dead_letter_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    matching: _types_pb2.DeadLetterSelection
+    rate_per_s: float
+    chunk: int
+    def __init__(self, dead_letter_ids: _Optional[_Iterable[str]] = ..., matching: _Optional[_Union[_types_pb2.DeadLetterSelection, _Mapping]] = ..., rate_per_s: _Optional[float] = ..., chunk: _Optional[int] = ...) -> None: ...
 
 class RetryDeadLettersResult(_message.Message):
-    __slots__ = ("execution_ids",)
+    __slots__ = ("execution_ids", "retry_ids", "dead_letters")
     EXECUTION_IDS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_IDS_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     execution_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, execution_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    retry_ids: _containers.RepeatedScalarFieldContainer[str]
+    dead_letters: int
+    def __init__(self, execution_ids: _Optional[_Iterable[str]] = ..., retry_ids: _Optional[_Iterable[str]] = ..., dead_letters: _Optional[int] = ...) -> None: ...
 
 class ShowDeadLetter(_message.Message):
-    __slots__ = ("dead_letter_id", "reader_public_key")
+    __slots__ = ("dead_letter_id", "reader_public_key", "reveal")
     DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     READER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    REVEAL_FIELD_NUMBER: _ClassVar[int]
     dead_letter_id: str
     reader_public_key: bytes
-    def __init__(self, dead_letter_id: _Optional[str] = ..., reader_public_key: _Optional[bytes] = ...) -> None: ...
+    reveal: bool
+    def __init__(self, dead_letter_id: _Optional[str] = ..., reader_public_key: _Optional[bytes] = ..., reveal: _Optional[bool] = ...) -> None: ...
 
 class ShowDeadLetterResult(_message.Message):
-    __slots__ = ("dead_letter", "sealed_payload")
+    __slots__ = ("dead_letter", "sealed_payload", "classified", "abridged")
     DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     SEALED_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFIED_FIELD_NUMBER: _ClassVar[int]
+    ABRIDGED_FIELD_NUMBER: _ClassVar[int]
     dead_letter: _types_pb2.DeadLetter
     sealed_payload: bytes
-    def __init__(self, dead_letter: _Optional[_Union[_types_pb2.DeadLetter, _Mapping]] = ..., sealed_payload: _Optional[bytes] = ...) -> None: ...
+    classified: _containers.RepeatedScalarFieldContainer[str]
+    abridged: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dead_letter: _Optional[_Union[_types_pb2.DeadLetter, _Mapping]] = ..., sealed_payload: _Optional[bytes] = ..., classified: _Optional[_Iterable[str]] = ..., abridged: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RepairDeadLetter(_message.Message):
-    __slots__ = ("dead_letter_id", "sealed_fields")
+    __slots__ = ("dead_letter_id", "sealed_fields", "expected_revision", "dry_run", "reader_public_key", "reveal")
     DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    READER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    REVEAL_FIELD_NUMBER: _ClassVar[int]
     dead_letter_id: str
     sealed_fields: bytes
-    def __init__(self, dead_letter_id: _Optional[str] = ..., sealed_fields: _Optional[bytes] = ...) -> None: ...
+    expected_revision: int
+    dry_run: bool
+    reader_public_key: bytes
+    reveal: bool
+    def __init__(self, dead_letter_id: _Optional[str] = ..., sealed_fields: _Optional[bytes] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ..., reader_public_key: _Optional[bytes] = ..., reveal: _Optional[bool] = ...) -> None: ...
+
+class RepairDeadLetterResult(_message.Message):
+    __slots__ = ("revision", "sealed_outcome")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    SEALED_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    sealed_outcome: bytes
+    def __init__(self, revision: _Optional[int] = ..., sealed_outcome: _Optional[bytes] = ...) -> None: ...
+
+class DiscardDeadLetters(_message.Message):
+    __slots__ = ("selection", "reason")
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    selection: _types_pb2.DeadLetterSelection
+    reason: str
+    def __init__(self, selection: _Optional[_Union[_types_pb2.DeadLetterSelection, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AssignDeadLetters(_message.Message):
+    __slots__ = ("selection", "assignee")
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    selection: _types_pb2.DeadLetterSelection
+    assignee: str
+    def __init__(self, selection: _Optional[_Union[_types_pb2.DeadLetterSelection, _Mapping]] = ..., assignee: _Optional[str] = ...) -> None: ...
+
+class ExpireDeadLetters(_message.Message):
+    __slots__ = ("selection", "keep")
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    selection: _types_pb2.DeadLetterSelection
+    keep: _duration_pb2.Duration
+    def __init__(self, selection: _Optional[_Union[_types_pb2.DeadLetterSelection, _Mapping]] = ..., keep: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ChangeDeadLettersResult(_message.Message):
+    __slots__ = ("dead_letters",)
+    DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    dead_letters: int
+    def __init__(self, dead_letters: _Optional[int] = ...) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ("resume",)

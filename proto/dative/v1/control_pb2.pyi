@@ -891,7 +891,7 @@ class ExportSpansResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
-    __slots__ = ("environment", "process", "code", "state", "page_size", "before_dead_letter_id", "execution_id")
+    __slots__ = ("environment", "process", "code", "state", "page_size", "before_dead_letter_id", "execution_id", "queue", "assignee", "created_after", "created_before")
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -899,6 +899,10 @@ class ListDeadLettersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     BEFORE_DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     environment: str
     process: str
     code: str
@@ -906,7 +910,11 @@ class ListDeadLettersRequest(_message.Message):
     page_size: int
     before_dead_letter_id: str
     execution_id: str
-    def __init__(self, environment: _Optional[str] = ..., process: _Optional[str] = ..., code: _Optional[str] = ..., state: _Optional[str] = ..., page_size: _Optional[int] = ..., before_dead_letter_id: _Optional[str] = ..., execution_id: _Optional[str] = ...) -> None: ...
+    queue: str
+    assignee: str
+    created_after: _timestamp_pb2.Timestamp
+    created_before: _timestamp_pb2.Timestamp
+    def __init__(self, environment: _Optional[str] = ..., process: _Optional[str] = ..., code: _Optional[str] = ..., state: _Optional[str] = ..., page_size: _Optional[int] = ..., before_dead_letter_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., queue: _Optional[str] = ..., assignee: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListDeadLettersResponse(_message.Message):
     __slots__ = ("dead_letters", "next_before_dead_letter_id")
@@ -917,58 +925,126 @@ class ListDeadLettersResponse(_message.Message):
     def __init__(self, dead_letters: _Optional[_Iterable[_Union[_types_pb2.DeadLetter, _Mapping]]] = ..., next_before_dead_letter_id: _Optional[str] = ...) -> None: ...
 
 class GetDeadLetterRequest(_message.Message):
-    __slots__ = ("dead_letter_id", "reader_public_key")
+    __slots__ = ("dead_letter_id", "reader_public_key", "reveal")
     DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     READER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    REVEAL_FIELD_NUMBER: _ClassVar[int]
     dead_letter_id: str
     reader_public_key: bytes
-    def __init__(self, dead_letter_id: _Optional[str] = ..., reader_public_key: _Optional[bytes] = ...) -> None: ...
+    reveal: bool
+    def __init__(self, dead_letter_id: _Optional[str] = ..., reader_public_key: _Optional[bytes] = ..., reveal: _Optional[bool] = ...) -> None: ...
 
 class GetDeadLetterResponse(_message.Message):
-    __slots__ = ("dead_letter", "sealed_payload", "seal_public_key")
+    __slots__ = ("dead_letter", "sealed_payload", "seal_public_key", "classified", "abridged")
     DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     SEALED_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     SEAL_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFIED_FIELD_NUMBER: _ClassVar[int]
+    ABRIDGED_FIELD_NUMBER: _ClassVar[int]
     dead_letter: _types_pb2.DeadLetter
     sealed_payload: bytes
     seal_public_key: bytes
-    def __init__(self, dead_letter: _Optional[_Union[_types_pb2.DeadLetter, _Mapping]] = ..., sealed_payload: _Optional[bytes] = ..., seal_public_key: _Optional[bytes] = ...) -> None: ...
+    classified: _containers.RepeatedScalarFieldContainer[str]
+    abridged: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dead_letter: _Optional[_Union[_types_pb2.DeadLetter, _Mapping]] = ..., sealed_payload: _Optional[bytes] = ..., seal_public_key: _Optional[bytes] = ..., classified: _Optional[_Iterable[str]] = ..., abridged: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ControlRepairDeadLetterRequest(_message.Message):
-    __slots__ = ("request_id", "dead_letter_id", "sealed_fields")
+    __slots__ = ("request_id", "dead_letter_id", "sealed_fields", "expected_revision", "dry_run", "reader_public_key", "reveal")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    READER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    REVEAL_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     dead_letter_id: str
     sealed_fields: bytes
-    def __init__(self, request_id: _Optional[str] = ..., dead_letter_id: _Optional[str] = ..., sealed_fields: _Optional[bytes] = ...) -> None: ...
+    expected_revision: int
+    dry_run: bool
+    reader_public_key: bytes
+    reveal: bool
+    def __init__(self, request_id: _Optional[str] = ..., dead_letter_id: _Optional[str] = ..., sealed_fields: _Optional[bytes] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ..., reader_public_key: _Optional[bytes] = ..., reveal: _Optional[bool] = ...) -> None: ...
 
 class ControlRepairDeadLetterResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("revision", "sealed_outcome")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    SEALED_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    sealed_outcome: bytes
+    def __init__(self, revision: _Optional[int] = ..., sealed_outcome: _Optional[bytes] = ...) -> None: ...
 
 class ControlRetryDeadLettersRequest(_message.Message):
-    __slots__ = ("request_id", "environment", "dead_letter_ids", "process", "code")
+    __slots__ = ("request_id", "environment", "dead_letter_ids", "process", "code", "matching", "rate_per_s", "chunk")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTER_IDS_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
+    MATCHING_FIELD_NUMBER: _ClassVar[int]
+    RATE_PER_S_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     environment: str
     dead_letter_ids: _containers.RepeatedScalarFieldContainer[str]
     process: str
     code: str
-    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., dead_letter_ids: _Optional[_Iterable[str]] = ..., process: _Optional[str] = ..., code: _Optional[str] = ...) -> None: ...
+    matching: _types_pb2.DeadLetterSelection
+    rate_per_s: float
+    chunk: int
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., dead_letter_ids: _Optional[_Iterable[str]] = ..., process: _Optional[str] = ..., code: _Optional[str] = ..., matching: _Optional[_Union[_types_pb2.DeadLetterSelection, _Mapping]] = ..., rate_per_s: _Optional[float] = ..., chunk: _Optional[int] = ...) -> None: ...
 
 class ControlRetryDeadLettersResponse(_message.Message):
-    __slots__ = ("execution_ids", "dead_letters")
+    __slots__ = ("execution_ids", "dead_letters", "retry_ids")
     EXECUTION_IDS_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_IDS_FIELD_NUMBER: _ClassVar[int]
     execution_ids: _containers.RepeatedScalarFieldContainer[str]
     dead_letters: int
-    def __init__(self, execution_ids: _Optional[_Iterable[str]] = ..., dead_letters: _Optional[int] = ...) -> None: ...
+    retry_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, execution_ids: _Optional[_Iterable[str]] = ..., dead_letters: _Optional[int] = ..., retry_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ControlDiscardDeadLettersRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "selection", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    selection: _types_pb2.DeadLetterSelection
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., selection: _Optional[_Union[_types_pb2.DeadLetterSelection, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ControlAssignDeadLettersRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "selection", "assignee")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    selection: _types_pb2.DeadLetterSelection
+    assignee: str
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., selection: _Optional[_Union[_types_pb2.DeadLetterSelection, _Mapping]] = ..., assignee: _Optional[str] = ...) -> None: ...
+
+class ControlExpireDeadLettersRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "selection", "keep")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    selection: _types_pb2.DeadLetterSelection
+    keep: _duration_pb2.Duration
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., selection: _Optional[_Union[_types_pb2.DeadLetterSelection, _Mapping]] = ..., keep: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ControlChangeDeadLettersResponse(_message.Message):
+    __slots__ = ("dead_letters",)
+    DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    dead_letters: int
+    def __init__(self, dead_letters: _Optional[int] = ...) -> None: ...
 
 class ControlRevealTokenRequest(_message.Message):
     __slots__ = ("environment", "token", "reader_public_key")

@@ -1739,6 +1739,21 @@ class DeadLetterServiceStub:
                 request_serializer=dative_dot_v1_dot_control__pb2.ControlRetryDeadLettersRequest.SerializeToString,
                 response_deserializer=dative_dot_v1_dot_control__pb2.ControlRetryDeadLettersResponse.FromString,
                 _registered_method=True)
+        self.DiscardDeadLetters = channel.unary_unary(
+                '/dative.v1.DeadLetterService/DiscardDeadLetters',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlDiscardDeadLettersRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.AssignDeadLetters = channel.unary_unary(
+                '/dative.v1.DeadLetterService/AssignDeadLetters',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlAssignDeadLettersRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.ExpireDeadLetters = channel.unary_unary(
+                '/dative.v1.DeadLetterService/ExpireDeadLetters',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlExpireDeadLettersRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.FromString,
+                _registered_method=True)
 
 
 class DeadLetterServiceServicer:
@@ -1768,6 +1783,24 @@ class DeadLetterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiscardDeadLetters(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignDeadLetters(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExpireDeadLetters(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeadLetterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1790,6 +1823,21 @@ def add_DeadLetterServiceServicer_to_server(servicer, server):
                     servicer.RetryDeadLetters,
                     request_deserializer=dative_dot_v1_dot_control__pb2.ControlRetryDeadLettersRequest.FromString,
                     response_serializer=dative_dot_v1_dot_control__pb2.ControlRetryDeadLettersResponse.SerializeToString,
+            ),
+            'DiscardDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardDeadLetters,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlDiscardDeadLettersRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.SerializeToString,
+            ),
+            'AssignDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignDeadLetters,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlAssignDeadLettersRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.SerializeToString,
+            ),
+            'ExpireDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExpireDeadLetters,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlExpireDeadLettersRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1900,6 +1948,87 @@ class DeadLetterService:
             '/dative.v1.DeadLetterService/RetryDeadLetters',
             dative_dot_v1_dot_control__pb2.ControlRetryDeadLettersRequest.SerializeToString,
             dative_dot_v1_dot_control__pb2.ControlRetryDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.DeadLetterService/DiscardDeadLetters',
+            dative_dot_v1_dot_control__pb2.ControlDiscardDeadLettersRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.DeadLetterService/AssignDeadLetters',
+            dative_dot_v1_dot_control__pb2.ControlAssignDeadLettersRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExpireDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.DeadLetterService/ExpireDeadLetters',
+            dative_dot_v1_dot_control__pb2.ControlExpireDeadLettersRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlChangeDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

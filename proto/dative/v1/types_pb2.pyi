@@ -162,7 +162,7 @@ class StepCounts(_message.Message):
     def __init__(self, step: _Optional[str] = ..., verb: _Optional[str] = ..., documents_in: _Optional[int] = ..., documents_out: _Optional[int] = ..., documents_failed: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
-    __slots__ = ("dead_letter_id", "environment_id", "atom_id", "execution_id", "process", "queue", "step", "document", "code", "reason", "field", "keys", "created_at", "expires_at", "attempts", "state", "trace_id")
+    __slots__ = ("dead_letter_id", "environment_id", "atom_id", "execution_id", "process", "queue", "step", "document", "code", "reason", "field", "keys", "created_at", "expires_at", "attempts", "state", "trace_id", "revision", "assignee", "payload_bytes", "note", "history")
     class KeysEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -187,6 +187,11 @@ class DeadLetter(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     dead_letter_id: str
     environment_id: str
     atom_id: str
@@ -204,4 +209,57 @@ class DeadLetter(_message.Message):
     attempts: int
     state: str
     trace_id: str
-    def __init__(self, dead_letter_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., atom_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., process: _Optional[str] = ..., queue: _Optional[str] = ..., step: _Optional[str] = ..., document: _Optional[int] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., keys: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., state: _Optional[str] = ..., trace_id: _Optional[str] = ...) -> None: ...
+    revision: int
+    assignee: str
+    payload_bytes: int
+    note: str
+    history: _containers.RepeatedCompositeFieldContainer[DeadLetterEvent]
+    def __init__(self, dead_letter_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., atom_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., process: _Optional[str] = ..., queue: _Optional[str] = ..., step: _Optional[str] = ..., document: _Optional[int] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., keys: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., state: _Optional[str] = ..., trace_id: _Optional[str] = ..., revision: _Optional[int] = ..., assignee: _Optional[str] = ..., payload_bytes: _Optional[int] = ..., note: _Optional[str] = ..., history: _Optional[_Iterable[_Union[DeadLetterEvent, _Mapping]]] = ...) -> None: ...
+
+class DeadLetterEvent(_message.Message):
+    __slots__ = ("kind", "at", "actor", "execution_id", "step", "code", "reason", "field", "trace_id", "fields", "assignee")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    at: _timestamp_pb2.Timestamp
+    actor: str
+    execution_id: str
+    step: str
+    code: str
+    reason: str
+    field: str
+    trace_id: str
+    fields: _containers.RepeatedScalarFieldContainer[str]
+    assignee: str
+    def __init__(self, kind: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., execution_id: _Optional[str] = ..., step: _Optional[str] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ..., field: _Optional[str] = ..., trace_id: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ..., assignee: _Optional[str] = ...) -> None: ...
+
+class DeadLetterSelection(_message.Message):
+    __slots__ = ("dead_letter_ids", "queue", "process", "code", "assignee", "execution_id", "created_after", "created_before", "all")
+    DEAD_LETTER_IDS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNEE_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    dead_letter_ids: _containers.RepeatedScalarFieldContainer[str]
+    queue: str
+    process: str
+    code: str
+    assignee: str
+    execution_id: str
+    created_after: _timestamp_pb2.Timestamp
+    created_before: _timestamp_pb2.Timestamp
+    all: bool
+    def __init__(self, dead_letter_ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., process: _Optional[str] = ..., code: _Optional[str] = ..., assignee: _Optional[str] = ..., execution_id: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., all: _Optional[bool] = ...) -> None: ...

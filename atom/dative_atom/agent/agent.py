@@ -7,6 +7,7 @@ do, so that a long computation never stalls a heartbeat.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import shutil
 import signal
@@ -33,6 +34,7 @@ from dative_atom.agent.enrol import description
 from dative_atom.agent.executions import Executions, ExecutionSettings
 from dative_atom.agent.fetch import Fetcher
 from dative_atom.agent.health import Health
+from dative_atom.agent.letters import LetterCommands
 from dative_atom.agent.link import PROTOCOL, Link, LinkHooks
 from dative_atom.agent.local import LocalServer
 from dative_atom.agent.lock import AgentLock
@@ -41,6 +43,7 @@ from dative_atom.agent.paths import DataDir, write_whole
 from dative_atom.agent.relay import Relay
 from dative_atom.agent.renew import Renewal
 from dative_atom.agent.reporter import Reporter
+from dative_atom.agent.retries import Retries
 from dative_atom.agent.runner import Runner, WorkerSettings
 from dative_atom.agent.schedule import Scheduler
 from dative_atom.agent.supervise import Supervisor
@@ -49,6 +52,7 @@ from dative_atom.agent.worker import COMMAND
 from dative_atom.journal.sqlite import SqliteJournal
 
 UPKEEP_EVERY_S = 60.0
+HOUSEKEEPING_MAX = 20
 COMMANDS_AT_ONCE = 16
 """Further commands wait in order; the link's own queue bounds how many."""
 FLUSH_WITHIN_S = 5.0
@@ -103,12 +107,16 @@ class Agent:
             expect=self.runner.expect,
         )
         self.command_log = CommandLog(directory.commands, clock)
+        self.retries = Retries(self.books, self.executions, self.reporter, clock)
+        letters = LetterCommands(
+            self.books, self.bundles, self.executions, self.retries, self.runner, seal_key, clock, self.reporter.written
+        )
         self.commands = Commands(
+            letters,
             self.books,
             self.bundles,
             self.executions,
             self.runner,
-            seal_key,
             clock,
             self.command_log,
             self.drain,
@@ -174,10 +182,14 @@ class Agent:
             crashes_max=config.crashes_max,
             memory_bytes=config.worker_memory_mb << 20,
             damaged=self._damaged,
+            ended=self._execution_ended,
         )
 
     def _damaged(self, process: str, error: DativeError) -> None:
         self.applier.damaged(process, error)
+
+    def _execution_ended(self) -> None:
+        self.retries.wake.set()
 
     # ---- the life of it -----------------------------------------------------------------------------------------
 
@@ -214,6 +226,7 @@ class Agent:
         for name, work in (
             ("workers", self.runner.run()),
             ("executions", self.executions.run()),
+            ("retries", self.retries.run()),
             ("bundles", self.applier.run()),
             ("schedules", self.scheduler.run()),
             ("link", self.link.run()),
@@ -332,8 +345,18 @@ class Agent:
             self._spooled = await self.books.run(self.journal.spooled)
             self.applier.look_at_freshness()
             self._look_at_disk()
+            await self._keep_letters()
             await asyncio.to_thread(self.command_log.sweep)
             await self.clock.sleep(UPKEEP_EVERY_S)
+
+    async def _keep_letters(self) -> None:
+        """Announce and expire dead letters; at most HOUSEKEEPING_MAX transactions a time, the rest a minute later."""
+        for _ in range(HOUSEKEEPING_MAX):
+            done = await self.books.run(self.journal.keep_house)
+            if done.idle:
+                return
+            self.reporter.written.set()
+            log.info("dead_letters.kept", **dataclasses.asdict(done))
 
     def _look_at_disk(self) -> None:
         free_mb = shutil.disk_usage(self._directory.root).free >> 20

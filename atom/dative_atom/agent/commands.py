@@ -7,13 +7,11 @@ on disk before it is carried out (Invariant 8): one that was interrupted is neve
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from dative.errors import DativeError
 from dative.errors.agent import (
@@ -22,34 +20,27 @@ from dative.errors.agent import (
     COMMAND_UNKNOWN,
     WORKER_CRASHED,
 )
-from dative.errors.journal import UNKNOWN_DEAD_LETTER
 from dative.errors.rpc import INVALID
-from dative.ids import DeadLetterId, ExecutionId, new_id
+from dative.ids import ExecutionId
 from dative.rpc import status_of
-from dative.secrets import SealKey, open_sealed, seal, seal_info
-from dative.v1 import agent_pb2, types_pb2
+from dative.v1 import agent_pb2
 
 from dative_atom.agent import vault
 from dative_atom.agent.asking import Asking
 from dative_atom.agent.books import Books
 from dative_atom.agent.bundles import Bundles
 from dative_atom.agent.executions import Executions
+from dative_atom.agent.letters import LetterCommands
 from dative_atom.agent.log import log, redactor
 from dative_atom.agent.paths import write_whole
 from dative_atom.agent.runner import Runner
 from dative_atom.agent.waiting import AgentClock
 from dative_atom.agent.worker import WorkerLost
-from dative_atom.journal.contract import DeadLetter
 from dative_atom.worker.protocol import CheckConnection
 
-DEAD_LETTERS_MAX = 1000
 CHECK_WITHIN_S = 60.0
 KEPT_FOR = timedelta(days=2)
 """Records of commands are let go of after that; every command has expired long before."""
-PAYLOAD_BYTES_MAX = 512 * 1024
-MASKED = "***"
-PAYLOAD_PURPOSE = "dative/dead-letter/v1"
-REPAIR_PURPOSE = "dative/dead-letter-repair/v1"
 READS = frozenset({"hash_key", "read_receipts"})
 """They change nothing, so one that comes twice is answered twice and no record of it is kept."""
 _ID = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
@@ -94,21 +85,21 @@ class Commands:
 
     def __init__(
         self,
+        letters: LetterCommands,
         books: Books,
         bundles: Bundles,
         executions: Executions,
         runner: Runner,
-        seal_key: SealKey,
         clock: AgentClock,
         log_: CommandLog,
         drain: Callable[[bool], Awaitable[None]],
         asking: Asking,
     ) -> None:
+        self._letters = letters
         self._books, self._journal = books, books.journal
         self._bundles = bundles
         self._executions = executions
         self._runner = runner
-        self._seal_key = seal_key
         self._clock = clock
         self._log = log_
         self._drain = drain
@@ -152,9 +143,7 @@ class Commands:
         handlers: dict[str, Callable[[agent_pb2.Command], Awaitable[Result]]] = {
             "run_process": self._run_process,
             "cancel_execution": self._cancel,
-            "retry_dead_letters": self._retry,
-            "show_dead_letter": self._show,
-            "repair_dead_letter": self._repair,
+            **self._letters.handlers,
             "drain": self._drain_or_resume,
             "test_connection": self._test,
             "hash_key": self._hash_key,
@@ -179,56 +168,6 @@ class Commands:
 
     async def _cancel(self, command: agent_pb2.Command) -> Result:
         await self._executions.cancel(ExecutionId(command.cancel_execution.execution_id))
-        return Result()
-
-    async def _retry(self, command: agent_pb2.Command) -> Result:
-        ids = [DeadLetterId(one) for one in dict.fromkeys(command.retry_dead_letters.dead_letter_ids)]
-        if not 0 < len(ids) <= DEAD_LETTERS_MAX:
-            raise DativeError(f"{len(ids)} dead letters; 1 to {DEAD_LETTERS_MAX} can be retried at once", code=INVALID)
-        by_process: dict[str, list[DeadLetterId]] = {}
-        for one in ids:
-            letter = await self._letter(one)
-            by_process.setdefault(letter.process, []).append(one)
-        planned = []
-        for process, letters in by_process.items():
-            execution_id = ExecutionId(new_id(self._clock.now()))
-            await self._executions.retry(
-                process,
-                letters,
-                execution_id=execution_id,
-                command_id=command.command_id,
-                traceparent=command.traceparent,
-            )
-            planned.append(execution_id)
-        return Result(retry_dead_letters=agent_pb2.RetryDeadLettersResult(execution_ids=planned))
-
-    async def _letter(self, dead_letter_id: str) -> DeadLetter:
-        found = await self._books.run(self._journal.dead_letter, DeadLetterId(dead_letter_id))
-        if found is None:
-            raise DativeError(f"no dead letter {dead_letter_id} is on this atom", code=UNKNOWN_DEAD_LETTER)
-        return found
-
-    async def _show(self, command: agent_pb2.Command) -> Result:
-        wanted = command.show_dead_letter
-        letter = await self._letter(wanted.dead_letter_id)
-        shown = {
-            name: MASKED if name in letter.parked.classified else value for name, value in letter.parked.payload.items()
-        }
-        payload = json.dumps(shown, ensure_ascii=False, default=str).encode()
-        if len(payload) > PAYLOAD_BYTES_MAX:
-            raise DativeError(f"the document has {len(payload)} bytes, {PAYLOAD_BYTES_MAX} can be shown", code=INVALID)
-        sealed = seal(payload, wanted.reader_public_key, seal_info(PAYLOAD_PURPOSE, letter.dead_letter_id))
-        return Result(
-            show_dead_letter=agent_pb2.ShowDeadLetterResult(
-                dead_letter=dead_letter_message(letter, self._bundles), sealed_payload=sealed
-            )
-        )
-
-    async def _repair(self, command: agent_pb2.Command) -> Result:
-        wanted = command.repair_dead_letter
-        info = seal_info(REPAIR_PURPOSE, wanted.dead_letter_id)
-        fields = _fields(open_sealed(wanted.sealed_fields, self._seal_key, info))
-        await self._books.run(self._journal.repair, DeadLetterId(wanted.dead_letter_id), fields)
         return Result()
 
     async def _reveal(self, command: agent_pb2.Command) -> Result:
@@ -262,37 +201,3 @@ class Commands:
 
     async def _read_receipts(self, command: agent_pb2.Command) -> Result:
         return Result(read_receipts=await self._asking.read_receipts(command.read_receipts))
-
-
-def _fields(data: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(data)
-    except ValueError as broken:
-        raise DativeError("the repaired fields are no JSON", code=INVALID) from broken
-    if not isinstance(fields, dict) or not fields:
-        raise DativeError("the repaired fields are no JSON object of field and value", code=INVALID)
-    return fields
-
-
-def dead_letter_message(letter: DeadLetter, bundles: Bundles) -> types_pb2.DeadLetter:
-    parked, identity = letter.parked, bundles.identity
-    message = types_pb2.DeadLetter(
-        dead_letter_id=letter.dead_letter_id,
-        environment_id=identity.environment_id,
-        atom_id=identity.atom_id,
-        execution_id=letter.execution_id,
-        process=letter.process,
-        queue=parked.queue,
-        step=parked.step,
-        document=parked.document,
-        code=parked.code,
-        reason=parked.reason,
-        field=parked.field,
-        keys=dict(parked.keys),
-        attempts=letter.attempts,
-        state=letter.state,
-        trace_id=letter.trace_id,
-    )
-    message.created_at.FromDatetime(letter.created_at)
-    message.expires_at.FromDatetime(letter.expires_at)
-    return message

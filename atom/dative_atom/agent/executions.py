@@ -24,7 +24,7 @@ from dative.errors.agent import (
     WORKER_CRASHED,
     WORKER_KILLED,
 )
-from dative.ids import DeadLetterId, ExecutionId, ProcessName, new_id
+from dative.ids import ExecutionId, ProcessName, new_id
 
 from dative_atom.agent.books import Books
 from dative_atom.agent.bundles import BLOB_CODES, Bundles, Prepared
@@ -34,6 +34,7 @@ from dative_atom.agent.runner import Handle, Runner
 from dative_atom.agent.waiting import AgentClock, Backoff, either, ended
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.journal.contract import Counts, Execution, ExecutionState
+from dative_atom.journal.letters import Retry
 from dative_atom.telemetry.recorder import new_trace_id
 from dative_atom.worker.protocol import Keys, Limits, Progress, RunExecution
 
@@ -45,7 +46,7 @@ _BATCH_ROWS = "batch_rows"
 
 @dataclass(frozen=True)
 class ExecutionSettings:
-    """See `config.Config`. damaged: told of a process whose blobs did not verify."""
+    """See `config.Config`. damaged: told of a process whose blobs did not verify; ended: that one is over."""
 
     journal_path: Path
     slots: int
@@ -53,6 +54,7 @@ class ExecutionSettings:
     crashes_max: int
     memory_bytes: int
     damaged: Callable[[str, DativeError], None] = lambda _process, _error: None
+    ended: Callable[[], None] = lambda: None
 
 
 @dataclass(eq=False)
@@ -169,26 +171,36 @@ class Executions:
         await self._plan(execution)
         return execution.execution_id
 
-    async def retry(
-        self,
-        process: str,
-        dead_letters: list[DeadLetterId],
-        *,
-        execution_id: ExecutionId,
-        command_id: str = "",
-        traceparent: str = "",
-    ) -> ExecutionId:
-        """Plan an execution over waiting dead letters. Errors: those of `_new`; journal.dead_letter_not_waiting."""
-        planned = replace(
-            self._new(process, "retry", execution_id, self._clock.now()),
-            command_id=command_id,
-            traceparent=traceparent,
-            keep_trace=True,
-            retry_of=tuple(dead_letters),
-        )
-        await self._books.run(self._journal.retry, dead_letters, planned)
+    async def retry_chunk(self, retry: Retry) -> ExecutionId | None:
+        """Plan the retry's next chunk; None when there is none. Errors: those of `_new`."""
+        planned = await self._books.run(self._journal.next_chunk, retry.retry_id, self._retrying(retry))
+        if planned is None:
+            return None
         await self._enqueue(planned)
         return planned.execution_id
+
+    def check_retry(self, retry: Retry) -> None:
+        """Whether a chunk could be planned now. Errors: those of `_new`."""
+        self._retrying(retry)
+
+    def _retrying(self, retry: Retry) -> Execution:
+        now = self._clock.now()
+        return replace(
+            self._new(retry.process, "retry", ExecutionId(new_id(now)), now),
+            command_id=retry.command_id,
+            traceparent=retry.traceparent,
+            keep_trace=True,
+        )
+
+    async def rehearsal(self, process: str) -> tuple[str, RunExecution]:
+        """(stream, what a worker needs) to lead a document through that process without planning anything.
+
+        Errors: those of `_new`, and why the process can not be prepared.
+        """
+        now = self._clock.now()
+        execution = self._new(process, "retry", ExecutionId(new_id(now)), now)
+        prepared = await asyncio.to_thread(self._bundles.prepare, execution.manifest_digest, process)
+        return execution.stream, self._request(execution, prepared)
 
     async def _plan(self, execution: Execution) -> bool:
         # On disk before anybody acts on it: a kill from here on loses nothing.
@@ -214,6 +226,7 @@ class Executions:
             raise DativeError(f"execution {execution_id} neither runs nor waits here", code=EXECUTION_UNKNOWN)
         self._waiting.remove(waiting)
         await self._finish(waiting, ExecutionState.CANCELLED, None)
+        self._settings.ended()
 
     # ---- running ------------------------------------------------------------------------------------------------
 
@@ -259,6 +272,7 @@ class Executions:
         if not self._running:
             self._idle.set()
         self._wake.set()
+        self._settings.ended()
 
     async def _to_its_end(self, running: _Running) -> None:
         execution = running.execution

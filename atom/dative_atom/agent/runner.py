@@ -17,7 +17,7 @@ from dative_atom.agent.health import Health
 from dative_atom.agent.log import log
 from dative_atom.agent.waiting import AgentClock, Backoff, either, ended
 from dative_atom.agent.worker import COMMAND, Worker, WorkerLost
-from dative_atom.worker.protocol import CheckConnection, Checks, Finished, Progress, RunExecution
+from dative_atom.worker.protocol import CheckConnection, Checks, Finished, Progress, Rehearse, Rehearsed, RunExecution
 
 CANCEL_WITHIN_S = 10.0
 
@@ -191,6 +191,11 @@ class Runner:
         """Test a connection on a worker. Errors: WorkerLost, TimeoutError, agent.worker_start_failed."""
         async with self._worker() as worker, asyncio.timeout(within_s):
             return await worker.check(request)
+
+    async def rehearse(self, request: Rehearse, within_s: float) -> Rehearsed:
+        """Lead a document through its process on a worker. Errors: WorkerLost, TimeoutError, agent.worker_start_failed."""
+        async with asyncio.timeout(within_s), self._worker() as worker:
+            return await worker.rehearse(request)
 
     async def stop(self) -> None:
         """End every worker; idle ones leave by themselves."""

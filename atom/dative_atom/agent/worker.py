@@ -28,6 +28,8 @@ from dative_atom.worker.protocol import (
     FromWorker,
     Progress,
     Ready,
+    Rehearse,
+    Rehearsed,
     RunExecution,
     Shutdown,
     ToWorker,
@@ -130,6 +132,14 @@ class Worker:
         while True:
             message = await self._read()
             if isinstance(message, Checks) and message.request_id == request.request_id:
+                return message
+
+    async def rehearse(self, request: Rehearse) -> Rehearsed:
+        """Lead one document through its process, writing nothing. Errors: WorkerLost."""
+        await self._send(request)
+        while True:
+            message = await self._read()
+            if isinstance(message, Rehearsed) and message.request_id == request.request_id:
                 return message
 
     async def cancel(self, execution_id: str) -> None:

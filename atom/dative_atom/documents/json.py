@@ -47,6 +47,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def described(type_: pa.DataType) -> Any:
+    """The type as `journal.letters.Profile` keeps it: its text, {"list": type} or {"struct": {field: type}}."""
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return {"list": described(type_.value_type)}
+    if pa.types.is_struct(type_):
+        return {"struct": {item.name: described(item.type) for item in type_}}
+    return str(type_)
+
+
 def from_json(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> tuple[pa.RecordBatch, list[Unreadable]]:
     """A batch of the schema from JSON values. Values that do not fit are null and named; unknown fields are left out."""
     if not len(schema):

@@ -258,7 +258,8 @@ def _source(
     if not execution.retry_of:
         return ReaderSource(open_reader, ledger)
     letters = [journal.dead_letter(letter_id) for letter_id in execution.retry_of]
-    return DeadLetterSource([letter for letter in letters if letter is not None], profile)
+    kept = {found.arrow: found for one in execution.retry_of if (found := journal.letter_profile(one))}
+    return DeadLetterSource([letter for letter in letters if letter is not None], list(kept.values()), profile)
 
 
 def _operation(step: Step, settings: OperationSettings) -> Operation:

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from dative.ids import DeadLetterId, StepId
 
 from dative_atom.documents.batch import DOCUMENT, ERROR_CODE, ERROR_FIELD, ERROR_REASON, ERROR_STEP, payload
-from dative_atom.documents.json import to_json
+from dative_atom.documents.json import described, to_json
 from dative_atom.engine.routing import Flow, Parked, rows_of
-from dative_atom.journal.contract import ParkedDocument
+from dative_atom.journal.contract import ParkedDocument, Profile
 
 
 def parked_documents(
@@ -77,3 +77,9 @@ def _renumbered(parked: Parked, rows: Sequence[tuple[int, int]]) -> Parked:
     numbers = pa.array([number for _, number in rows], pa.uint64())
     renumbered = errors.set_column(0, errors.schema.field(0), numbers)
     return replace(parked, errors=renumbered)
+
+
+def profile_of(documents: pa.RecordBatch) -> Profile:
+    """What the source says of its documents, kept beside the parked ones so that an edit of one can be checked."""
+    schema = payload(documents).schema.remove_metadata()
+    return Profile({item.name: described(item.type) for item in schema}, schema.serialize().to_pybytes())

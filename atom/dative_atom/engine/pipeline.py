@@ -183,14 +183,14 @@ class Transforming:
     def transform(self, piece: Piece, number: int) -> Transformed:
         """Lead one batch through the transform stage."""
         flow = self._make_flow(number, piece.documents, self._session)
-        documents = flow.failures(self._source_step, piece.documents, _unreadable(piece))
+        documents = flow.failures(self._source_step, piece.documents, unreadable(piece))
         if flow.observe is not None:
             flow.observe(self._source_step, documents)
         out = run_steps(self._plan.transform, documents, flow)
         return Transformed(number, piece, out, flow)
 
 
-def _unreadable(piece: Piece) -> list[Failure]:
+def unreadable(piece: Piece) -> list[Failure]:
     """One failure a document whose payload no longer fits, rows rising."""
     first: dict[int, Failure] = {}
     for value in piece.unreadable:

@@ -30,7 +30,7 @@ from dative_atom.engine.failpoints import reach
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.message import Message
-from dative_atom.engine.parking import parked_documents
+from dative_atom.engine.parking import parked_documents, profile_of
 from dative_atom.engine.pipeline import Control, Reading, Start, Transformed, Transforming, numbered, until_halted
 from dative_atom.engine.receipts import receipts_of
 from dative_atom.engine.reports import report_execution, report_spans
@@ -277,6 +277,7 @@ class _Run:
             at=now,
             seen=item.piece.seen.pairs(),
             forget_before=item.piece.seen.forget_before,
+            profile=profile_of(source) if letters else None,
         )
 
     def _about(self, batch: int) -> telemetry_pb2.TrackedDocuments:

@@ -20,7 +20,7 @@ from dative_atom.connectors.base import Position, Read, Reader
 from dative_atom.documents.batch import number_documents
 from dative_atom.documents.json import Unreadable, from_json
 from dative_atom.engine.ledger import JournalLedger, Seen
-from dative_atom.journal.contract import DeadLetter
+from dative_atom.journal.contract import DeadLetter, Profile
 
 
 @dataclass(frozen=True)
@@ -109,21 +109,34 @@ class ReaderSource:
 class DeadLetterSource:
     """Dead letters that are tried again: their payloads, cast to the columns that the source has today."""
 
-    def __init__(self, letters: Sequence[DeadLetter], profile: Callable[[], pa.Schema]) -> None:
-        """profile: asks the source for its columns; may raise DativeError."""
+    def __init__(
+        self, letters: Sequence[DeadLetter], kept: Sequence[Profile], profile: Callable[[], pa.Schema]
+    ) -> None:
+        """profile: asks the source for its columns; may raise DativeError. kept: what it said when they were parked."""
         self._letters = letters
+        self._kept = kept
         self._profile = profile
         self._schema: pa.Schema | None = None
 
     def open(self) -> pa.Schema:
-        """The source's own profile; where it can not be asked, the types that the payloads show."""
+        """The source's own profile; where it can not be asked, what it said when the letters were parked."""
         try:
             self._schema = self._profile()
         except DativeError:
             # The documents are here; that their source is away must not keep them from going on.
-            payloads = [dict(letter.parked.payload) for letter in self._letters]
-            self._schema = pa.RecordBatch.from_pylist(payloads).schema
+            self._schema = self._remembered()
         return pa.schema([item.with_nullable(True) for item in self._schema])
+
+    def _remembered(self) -> pa.Schema:
+        """Of profiles that do not go together the newest counts; without any, the types that the payloads show."""
+        schemas = [pa.ipc.read_schema(pa.py_buffer(profile.arrow)) for profile in self._kept]
+        if not schemas:
+            payloads = [dict(letter.parked.payload) for letter in self._letters]
+            return pa.RecordBatch.from_pylist(payloads).schema
+        try:
+            return pa.unify_schemas(schemas, promote_options="permissive")
+        except pa.ArrowException:
+            return schemas[-1]
 
     def pieces(self, after: Position | None, first_document: int, rows_max: int) -> Iterator[Piece]:  # noqa: ARG002
         """after is not used: a retry moves no position, it goes on at the first document that has not settled."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from dative.ids import DeadLetterId, ExecutionId, ProcessName
+from dative.ids import DeadLetterId, ExecutionId, ProcessName, StepId
 
 from dative_atom.journal.letters import DeadLetter, Letters, ParkedDocument, Profile
 
@@ -28,6 +28,7 @@ __all__ = [
     "OutboxRecord",
     "ParkedDocument",
     "Profile",
+    "Receipts",
     "Resume",
     "Settlement",
 ]

@@ -84,6 +84,23 @@ class CheckConnection(msgspec.Struct, frozen=True, tag="check"):
     binding: Binding
 
 
+class Rehearse(msgspec.Struct, frozen=True, tag="rehearse"):
+    """Lead a dead letter with these fields replaced (a JSON object) through its process; nothing is written.
+
+    execution: as if it were retried; no journal knows its execution.
+    """
+
+    request_id: str
+    execution: RunExecution
+    stream: str
+    dead_letter_id: str
+    fields: bytes
+    reveal: bool = False
+
+    def __repr__(self) -> str:
+        return f"Rehearse(request_id={self.request_id!r}, dead_letter_id={self.dead_letter_id!r})"
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Finish what runs, then exit."""
 
@@ -113,8 +130,19 @@ class Checks(msgspec.Struct, frozen=True, tag="checks"):
     checks: list[tuple[str, bool, str]]
 
 
-ToWorker = RunExecution | CancelExecution | CheckConnection | Shutdown
-FromWorker = Ready | Progress | Finished | Checks
+class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
+    """outcome: JSON of `engine.rehearsal.Outcome`; empty when `failure` (code, message, where, next) says why not."""
+
+    request_id: str
+    outcome: bytes
+    failure: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"Rehearsed(request_id={self.request_id!r})"
+
+
+ToWorker = RunExecution | CancelExecution | CheckConnection | Rehearse | Shutdown
+FromWorker = Ready | Progress | Finished | Checks | Rehearsed
 
 _encoder = msgspec.msgpack.Encoder()
 

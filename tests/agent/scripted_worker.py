@@ -25,6 +25,8 @@ from dative_atom.worker.protocol import (
     Finished,
     Progress,
     Ready,
+    Rehearse,
+    Rehearsed,
     RunExecution,
     Shutdown,
     ToWorker,
@@ -86,11 +88,54 @@ def report(journal: SqliteJournal, execution, state: types_pb2.ExecutionState) -
     journal.report("execution", telemetry_pb2.Record(execution=message).SerializeToString())
 
 
+def retried(wire: Wire, journal: SqliteJournal, execution, behaviour: str, argument: str) -> None:
+    """A retry: every letter's document is written, and its name noted in the file `argument`; or it fails."""
+    if behaviour == "fail":
+        failure = {"code": "connector.unavailable", "message": "it is away", "where": "erp", "next": ""}
+        done = journal.finish(execution.execution_id, ExecutionState.FAILED, datetime.now(UTC), failure)
+        report(journal, done, types_pb2.EXECUTION_STATE_FAILED)
+        wire.send(Finished(execution.execution_id, "failed", {}, failure))
+        return
+    if behaviour == "crash" and execution.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    letters = list(execution.retry_of)
+    journal.settle(
+        Settlement(
+            execution_id=execution.execution_id,
+            stream=execution.stream,
+            batch=0,
+            position=None,
+            documents_end=len(letters),
+            counts=Counts(read=len(letters), written=len(letters), batches=1),
+            resolved=letters,
+        )
+    )
+    if argument:
+        with open(argument, "a") as file:
+            file.write(json.dumps([datetime.now(UTC).timestamp(), letters]) + "\n")
+    done = journal.finish(execution.execution_id, ExecutionState.SUCCEEDED, datetime.now(UTC), None)
+    report(journal, done, types_pb2.EXECUTION_STATE_SUCCEEDED)
+    wire.send(Finished(execution.execution_id, "succeeded", {"read": len(letters)}))
+
+
+def rehearse(wire: Wire, request: Rehearse) -> None:
+    """As if the document reached one target; a field "crash" takes the worker down."""
+    fields = json.loads(request.fields)
+    if "crash" in fields.values():
+        os._exit(7)
+    outcome = {"ends": "written", "step": "upsert", "targets": [{"step": "upsert", "document": fields}]}
+    wire.send(Rehearsed(request.request_id, json.dumps(outcome).encode()))
+
+
 def run(wire: Wire, request: RunExecution) -> None:
     journal = SqliteJournal(Path(request.journal), SystemClock())
     execution = journal.begin(request.execution_id, datetime.now(UTC), "a" * 32)
     process = json.loads(Path(request.artifacts[request.process]).read_bytes())
     behaviour, _, argument = process["metadata"]["labels"].get("behaviour", "finish").partition(":")
+    if execution.retry_of:
+        retried(wire, journal, execution, behaviour, argument)
+        journal.close()
+        return
     report(journal, execution, types_pb2.EXECUTION_STATE_RUNNING)
     settle(journal, execution, 5)
     wire.send(Progress(request.execution_id, {"read": 5}))
@@ -130,6 +175,8 @@ def main() -> None:
         elif isinstance(message, CheckConnection):
             found = message.binding.settings.get("url", "")
             wire.send(Checks(message.request_id, [("dns", True, found), ("login", bool(message.binding.secrets), "")]))
+        elif isinstance(message, Rehearse):
+            rehearse(wire, message)
         elif isinstance(message, Shutdown):
             return
 

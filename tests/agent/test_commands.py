@@ -111,7 +111,7 @@ async def test_a_dead_letter_is_repaired_and_retried_as_an_execution_of_its_proc
 
 REFUSED = [
     ({"retry_dead_letters": agent_pb2.RetryDeadLetters(dead_letter_ids=["nope"])}, "journal.unknown_dead_letter"),
-    ({"retry_dead_letters": agent_pb2.RetryDeadLetters()}, "rpc.invalid_argument"),
+    ({"retry_dead_letters": agent_pb2.RetryDeadLetters()}, "dead_letters.nothing_selected"),
     ({"cancel_execution": agent_pb2.CancelExecution(execution_id="nope")}, "agent.execution_unknown"),
     ({"test_connection": agent_pb2.TestConnection(connection="nope")}, "agent.connection_missing"),
     (

@@ -39,7 +39,7 @@ TEXT_MAX = 500
 """Characters of a reason and of an assignee."""
 PAYLOAD_BYTES_MAX = 512 * 1024
 """Of a document that is shown; the longest fields of a larger one are cut, and said to be."""
-SHOWN_CHARACTERS = (2000, 100)
+SHOWN_CHARACTERS = (2000, 100, 10)
 REHEARSED_WITHIN_S = 25.0
 MASKED = "***"
 PAYLOAD_PURPOSE = "dative/dead-letter/v1"
@@ -271,19 +271,24 @@ def abridge(payload: Mapping[str, Any], bytes_max: int = PAYLOAD_BYTES_MAX) -> t
     Errors: rpc.invalid_argument for so many fields that even cut ones do not fit.
     """
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in payload.items()}
-    sizes = {name: len(name.encode()) + len(text.encode()) + 4 for name, text in texts.items()}
+    sizes = {name: _bytes(name, value) for name, value in payload.items()}
     total, shown, cut = sum(sizes.values()), dict(payload), dict[str, None]()
     for characters in SHOWN_CHARACTERS:
         for name in sorted(sizes, key=lambda name: -sizes[name]):
             if total <= bytes_max or len(texts[name]) <= characters:
                 break
             shown[name] = f"{texts[name][:characters]}… ({len(texts[name])} characters)"
-            size = len(name.encode()) + len(json.dumps(shown[name], ensure_ascii=False).encode()) + 4
+            size = _bytes(name, shown[name])
             total, sizes[name] = total - sizes[name] + size, size
             cut[name] = None
     if total > bytes_max:
         raise DativeError(f"the document has {len(payload)} fields, too many to be shown", code=INVALID)
     return shown, list(cut)
+
+
+def _bytes(name: str, value: Any) -> int:
+    """Of one field in the JSON of its document."""
+    return len(json.dumps({name: value}, ensure_ascii=False).encode())
 
 
 def _moment(wanted: types_pb2.DeadLetterSelection, name: str) -> datetime | None:

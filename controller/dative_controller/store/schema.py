@@ -195,8 +195,12 @@ dead_letter = _table(
     _int("document"),
     _int("expires_ms"),
     _bytes("body"),
+    _text("queue"),
+    _text("assignee"),
+    _int("created_ms"),
+    _int("revision"),
     Index(None, "execution_id"),
-    Index(None, "environment_id", "state"),
+    Index(None, "environment_id", "state", "dead_letter_id"),
 )
 span = _table(
     "span",

@@ -45,6 +45,7 @@ class Commander:
         now = self._clock.now()
         command.command_id = command_id(entry.actor, row.atom_id, kind, request_id) if request_id else new_id(now)
         command.traceparent = traceparent
+        command.actor = entry.actor
         command.expires_at.FromDatetime(now + timedelta(seconds=self._timeout_s))
         await self._database.write(lambda sql: self._store(sql, row, command, entry))
         self._feed.poke()

@@ -17,7 +17,7 @@ from dative.v1 import control_pb2
 from sqlalchemy import Connection, Row
 
 from dative_controller.reporting import index
-from dative_controller.store import reports, tracking
+from dative_controller.store import dead_letters, tracking
 from dative_controller.store.database import Database
 from dative_controller.store.tracking import Wanted
 from dative_controller.telemetry.log import log
@@ -187,7 +187,7 @@ async def _add_reasons(database: Database, found: Sequence[control_pb2.FoundDocu
     dead = [(one.execution_id, one.document) for one in found if one.outcome == "dead_lettered"]
     if not dead:
         return
-    letters = await database.read(lambda sql: reports.dead_letters_of(sql, dead))
+    letters = await database.read(lambda sql: dead_letters.of_documents(sql, dead))
     for document in found:
         letter = letters.get((document.execution_id, document.document))
         if letter is not None:

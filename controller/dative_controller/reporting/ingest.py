@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dative_controller.reporting.otlp import decode
-from dative_controller.store import reports, traces, tracking
+from dative_controller.store import dead_letters, reports, traces, tracking
 from dative_controller.store.database import Database
 from dative_controller.store.reports import Reporter
 from dative_controller.telemetry.log import log
@@ -178,7 +178,7 @@ def _put_record(sql: Connection, batch: Batch, sequence: int, item: Item, now_ms
     if kind == "execution":
         reports.put_execution(sql, batch.reporter, record.execution, now_ms)
     elif kind == "dead_letter":
-        reports.put_dead_letter(sql, batch.reporter, record.dead_letter)
+        dead_letters.put(sql, batch.reporter, record.dead_letter)
     elif kind == "spans":
         traces.add(sql, item.spans)
     elif kind == "tracked_documents":

@@ -9,7 +9,7 @@ from dative.clock import Clock
 from sqlalchemy import Connection
 
 from dative_controller.config import RetentionConfig
-from dative_controller.store import access, changes, commands, reports, traces, tracking
+from dative_controller.store import access, changes, commands, dead_letters, reports, traces, tracking
 from dative_controller.store.database import Database, StoreError
 from dative_controller.telemetry.log import log
 
@@ -27,7 +27,8 @@ def forget(sql: Connection, config: RetentionConfig, now: datetime) -> None:
 
     traces.forget(sql, before_ns=before_ms(config.spans) * 1_000_000, rows_max=config.spans_rows_max)
     tracking.forget(sql, before_ms(config.documents))
-    reports.forget(sql, executions_before_ms=before_ms(config.executions), now_ms=before_ms(timedelta()))
+    reports.forget(sql, executions_before_ms=before_ms(config.executions))
+    dead_letters.forget(sql, expired_before_ms=before_ms(config.executions))
     changes.forget(sql, changes_before_ms=before_ms(CHANGES_KEPT), answers_before_ms=before_ms(ANSWERS_KEPT))
     commands.forget(sql, before_ms(CHANGES_KEPT))
     access.forget_tokens(sql, before_ms(timedelta()))

@@ -17,7 +17,7 @@ from dative_controller.server.choose import choose_atom
 from dative_controller.server.core import Core, page_size
 from dative_controller.server.documents import find_documents, read_receipts
 from dative_controller.server.visible import visible_in
-from dative_controller.store import fleet, reports, traces
+from dative_controller.store import dead_letters, fleet, reports, traces
 
 Context = grpc.aio.ServicerContext[Any, Any]
 DEAD_LETTERS_SHOWN = 20
@@ -169,8 +169,8 @@ def _shown(sql: Connection, who: Caller, wanted: str) -> control_pb2.GetExecutio
     atom = fleet.by_id(sql, row.atom_id)
     return control_pb2.GetExecutionResponse(
         execution=types_pb2.Execution.FromString(row.body),
-        dead_letters=reports.dead_letter_page(
-            sql, environments=None, state="", execution_id=row.execution_id, rows_max=DEAD_LETTERS_SHOWN
-        ),
+        dead_letters=dead_letters.page(
+            sql, dead_letters.Wanted(state="", execution_id=row.execution_id), rows_max=DEAD_LETTERS_SHOWN
+        )[0],
         atom_name=atom.name if atom else "",
     )

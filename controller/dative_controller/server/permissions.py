@@ -72,9 +72,13 @@ _TABLE: dict[str, dict[str, Permission]] = {
     },
     "DeadLetterService": {
         "ListDeadLetters": Permission(VIEWERS),
-        "GetDeadLetter": Permission(VIEWERS),  # with its payload: operators, checked where it is asked for
+        # With its payload: operators; with its classified fields: revealers. Checked where it is asked for.
+        "GetDeadLetter": Permission(VIEWERS),
         "RepairDeadLetter": Permission(OPERATORS, changes=True),
         "RetryDeadLetters": Permission(OPERATORS, changes=True),
+        "DiscardDeadLetters": Permission(OPERATORS, changes=True),
+        "AssignDeadLetters": Permission(OPERATORS, changes=True),
+        "ExpireDeadLetters": Permission(OPERATORS, changes=True),
     },
     "VaultService": {"RevealToken": Permission(REVEALERS, changes=True)},
     # Their own proof: a join token, or the certificate of a mutual-TLS connection.

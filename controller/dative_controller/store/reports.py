@@ -1,4 +1,4 @@
-"""What atoms report: executions, dead letters, events, and how far each spool is stored.
+"""What atoms report: executions, events, and how far each spool is stored.
 
 Reports come at least once and out of order; each row knows whether what arrives is newer than what it holds.
 """
@@ -15,9 +15,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from dative_controller.store.database import insert
 from dative_controller.store.resolve import one
-from dative_controller.store.schema import dead_letter, event, execution, spool_position
-
-DEAD_LETTER_STATES = ("waiting", "retrying", "resolved", "discarded")
+from dative_controller.store.schema import event, execution, spool_position
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def advance(connection: Connection, atom_id: str, spool_epoch: str, sequence: in
     )
 
 
-def _newer(excluded: Any, table: Table, names: Sequence[str]) -> ColumnElement[bool]:
+def newer(excluded: Any, table: Table, names: Sequence[str]) -> ColumnElement[bool]:
     """(a, b, c) of what arrives >= (a, b, c) of what is stored, compared in that order, in any dialect."""
     condition: ColumnElement[bool] = excluded[names[-1]] >= table.c[names[-1]]
     for name in reversed(names[:-1]):
@@ -91,42 +89,12 @@ def put_execution(connection: Connection, reporter: Reporter, reported: types_pb
         "body": body.SerializeToString(),
     }
     statement = insert(connection, execution).values(execution_id=body.execution_id, **values)
-    newer = _newer(statement.excluded, execution, ("attempt", "state", "documents_read"))
+    fresher = newer(statement.excluded, execution, ("attempt", "state", "documents_read"))
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["execution_id"],
             set_=values,
-            where=and_(execution.c.environment_id == body.environment_id, newer),
-        )
-    )
-
-
-def put_dead_letter(connection: Connection, reporter: Reporter, reported: types_pb2.DeadLetter) -> None:
-    """Newest wins: by attempts, then by state."""
-    body = types_pb2.DeadLetter()
-    body.CopyFrom(reported)
-    body.atom_id, body.environment_id = reporter.atom_id, reporter.environment_id
-    rank = DEAD_LETTER_STATES.index(body.state) if body.state in DEAD_LETTER_STATES else 0
-    values = {
-        "environment_id": body.environment_id,
-        "atom_id": body.atom_id,
-        "execution_id": body.execution_id,
-        "process": body.process,
-        "code": body.code,
-        "state": body.state,
-        "state_rank": rank,
-        "attempts": body.attempts,
-        "document": body.document,
-        "expires_ms": body.expires_at.ToMilliseconds(),
-        "body": body.SerializeToString(),
-    }
-    statement = insert(connection, dead_letter).values(dead_letter_id=body.dead_letter_id, **values)
-    newer = _newer(statement.excluded, dead_letter, ("attempts", "state_rank"))
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["dead_letter_id"],
-            set_=values,
-            where=and_(dead_letter.c.environment_id == body.environment_id, newer),
+            where=and_(execution.c.environment_id == body.environment_id, fresher),
         )
     )
 
@@ -178,49 +146,7 @@ def find_execution(connection: Connection, wanted: str) -> Row[Any]:
     return one(connection, execution, "execution", wanted, id_column="execution_id", name_column=None)
 
 
-def dead_letter_page(
-    connection: Connection,
-    *,
-    environments: Sequence[str] | None,
-    process: str = "",
-    code: str = "",
-    state: str = "waiting",
-    execution_id: str = "",
-    before: str = "",
-    rows_max: int = 50,
-) -> list[types_pb2.DeadLetter]:
-    """Newest first. state: "" is every one."""
-    query = select(dead_letter.c.body).order_by(dead_letter.c.dead_letter_id.desc()).limit(rows_max)
-    if environments is not None:
-        query = query.where(dead_letter.c.environment_id.in_(environments))
-    wanted = {"process": process, "code": code, "state": state, "execution_id": execution_id}
-    for name, value in wanted.items():
-        if value:
-            query = query.where(dead_letter.c[name] == value)
-    if before:
-        query = query.where(dead_letter.c.dead_letter_id < before)
-    return [types_pb2.DeadLetter.FromString(body) for body in connection.execute(query).scalars()]
-
-
-def find_dead_letter(connection: Connection, wanted: str) -> Row[Any]:
-    return one(connection, dead_letter, "dead letter", wanted, id_column="dead_letter_id", name_column=None)
-
-
-def dead_letters_of(
-    connection: Connection, documents: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], types_pb2.DeadLetter]:
-    """The newest dead letter of each of these documents (execution id, document number) that has one."""
-    query = select(dead_letter.c.execution_id, dead_letter.c.document, dead_letter.c.body).where(
-        dead_letter.c.execution_id.in_({execution_id for execution_id, _ in documents}),
-        dead_letter.c.document.in_({document for _, document in documents}),
-    )
-    rows = connection.execute(query.order_by(dead_letter.c.dead_letter_id))
-    newest = {(row.execution_id, row.document): row.body for row in rows}
-    return {key: types_pb2.DeadLetter.FromString(newest[key]) for key in documents if key in newest}
-
-
-def forget(connection: Connection, *, executions_before_ms: int, now_ms: int) -> None:
-    """Retention. A dead letter is kept as long as its own queue says."""
+def forget(connection: Connection, *, executions_before_ms: int) -> None:
+    """Retention; of dead letters see `dead_letters.forget`."""
     connection.execute(delete(event).where(event.c.occurred_ms < executions_before_ms))
     connection.execute(delete(execution).where(execution.c.reported_ms < executions_before_ms))
-    connection.execute(delete(dead_letter).where(dead_letter.c.expires_ms.between(1, now_ms)))

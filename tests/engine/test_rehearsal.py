@@ -117,6 +117,16 @@ def test_a_classified_value_that_reaches_a_target_is_shown_only_when_it_is_revea
     assert shown["document"]["name"] == "L1"
 
 
+TOKENS = UNMASKED.replace("    - id: upsert", "    - {id: hide, mask: {name: token, both: hash}}\n    - id: upsert")
+
+
+def test_a_token_of_a_rehearsal_is_not_kept(engine, letter) -> None:
+    before = dump(engine)
+    (shown,) = led(engine, letter, {"Since": "12/24/2024"}, TOKENS).targets
+    assert shown["document"]["name"] not in ("L1", MASKED, None)
+    assert dump(engine) == before
+
+
 def test_the_source_being_away_keeps_nobody_from_asking(engine, letter) -> None:
     connect = engine.system.connect
 

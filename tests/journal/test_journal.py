@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from dative.clock import ManualClock
 from dative.errors import DativeError
 from dative.ids import DeadLetterId, ExecutionId, StepId
 from dative.v1 import telemetry_pb2
+from dative_atom.journal import database
 from dative_atom.journal.contract import (
     Counts,
     Execution,
@@ -423,14 +425,20 @@ def test_receipts_are_valid_with_their_batch_and_once(
 
 
 def test_a_journal_of_the_first_version_is_brought_up_and_keeps_what_it_has(
-    tmp_path: Path, clock: ManualClock, execution: Execution, journal: SqliteJournal
+    tmp_path: Path, clock: ManualClock, execution: Execution
 ) -> None:
-    journal.settle(settlement(execution))
-    db = journal.connection()
-    db.execute("DROP TABLE receipt")
-    db.execute("PRAGMA user_version = 1")
-    again = SqliteJournal(tmp_path / "journal.db", clock)
-    again.settle(settlement(execution, 1, receipts=receipts(0), receipts_keep_s=60.0))
-    assert again.resume(execution.execution_id).counts.read == 20
+    path = tmp_path / "old.db"
+    old = sqlite3.connect(path)
+    for statement in database._SCHEMA.split(";"):
+        old.execute(statement)
+    old.execute("PRAGMA user_version = 1")
+    old.execute("INSERT INTO spool VALUES (1, 'epoch', 0, 0, 0)")
+    old.execute("INSERT INTO stream (stream, position) VALUES ('env/sync', x'7b7d')")
+    old.commit()
+    old.close()
+    again = SqliteJournal(path, clock)
+    assert (again.spool_epoch(), again.position("env/sync")) == ("epoch", b"{}")
+    again.plan(execution)
+    again.settle(settlement(execution, receipts=receipts(0), receipts_keep_s=60.0))
     assert len(again.receipts(execution.execution_id)) == 1
     again.close()

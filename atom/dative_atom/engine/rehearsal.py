@@ -97,7 +97,7 @@ def _led_through(
     reached = [{"step": step, "document": row} for step, target in targets.items() for row in target.rows.values()]
     ends, step = fates.outcome[0].as_py(), fates.step[0].as_py()
     if not reveal:
-        reached = _masked(process, opened.classified, reached)
+        reached = _masked(process, reached)
     if not flow.parked:
         return Outcome(ends, step, targets=reached)
     error = flow.parked[0].errors.to_pylist()[0]
@@ -112,9 +112,9 @@ def _led_through(
     )
 
 
-def _masked(process: Process, classified: frozenset[str], reached: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _masked(process: Process, reached: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What reaches the targets without the values of classified fields; a field of unknown descent counts as one."""
-    if not classified:
+    if not process.spec.classify:
         return list(reached)
     classes = follow(process).classes
 
@@ -163,6 +163,10 @@ class _Untouched:
         seeded = self._pairs(table, column, want)
         held = self._journal.xref_lookup(table, column, want, keys)
         return {**held, **{key: seeded[key] for key in keys if key in seeded}}
+
+    def unknown_tokens(self, tokens: Sequence[str]) -> list[str]:  # noqa: ARG002
+        """None: a token of a rehearsal stands for nothing, so the vault keeps nothing."""
+        return []
 
     def _seeded(self, table: str) -> Sequence[str]:
         rows = self._seeds.get(table)

@@ -100,7 +100,7 @@ class LetterChanges(DeadLetters):
                 announced=self._announce(db, now, limit),
                 expired=self._expire_due(db, now, limit),
                 destroyed=self._destroy_ended(db, now, limit),
-                forgotten=self._forget(db, now, limit),
+                forgotten=self._forget_ended(db, now, limit),
             )
 
     def _announce(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
@@ -134,7 +134,7 @@ class LetterChanges(DeadLetters):
             self._destroy(db, identity)
         return len(rows)
 
-    def _forget(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
+    def _forget_ended(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
         before = (now - RECORDS_KEPT).isoformat()
         forgotten = db.execute(
             "DELETE FROM dead_letter WHERE dead_letter_id IN (SELECT dead_letter_id FROM dead_letter"

@@ -12,16 +12,21 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from dative.clock import ManualClock
 from dative.process.functions import FUNCTIONS
+from dative.process.load import load
 from dative_atom.documents.batch import number_documents
 from dative_atom.engine.bound import BOUND_ERRORS, ROWS_MAX
+from dative_atom.engine.compile import compile_process
 from dative_atom.engine.database import Database, Session
 from dative_atom.engine.expression import Scope
 from dative_atom.engine.lookup import HELD_ROWS_MAX, Tables
 from dative_atom.engine.money import Rates, read_rates
-from dative_atom.engine.process_test import TestTables
+from dative_atom.engine.process_test import TestTables, _Case
 from dative_atom.engine.query import Query
+from dative_atom.engine.routing import Flow, run_steps
 from dative_atom.journal.contract import LinkRows
+from dative_atom.telemetry.recorder import Recorder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -268,3 +273,90 @@ def test_the_database_of_bound_statements_is_shut_too(guarded: bool, sql: str) -
     finally:
         connection.close()
         database.close()
+
+
+class Counting:
+    """A session that counts the statements it is asked for."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.bound_calls = 0
+
+    def bound(self, sql: str, schema: pa.Schema) -> object:
+        self.bound_calls += 1
+        return self._session.bound(sql, schema)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._session, name)
+
+
+FUSED = """
+apiVersion: dative/v1
+kind: Process
+metadata: {name: sync}
+spec:
+  connections: {crm: disk, erp: database}
+  source: {id: read, disk.read: {connection: crm, path: in.csv, format: csv}}
+  steps:
+    - id: m
+      map: {keep: rest, fields: {Kind: upper(kind), n: number(amount), "c0": kind, odd: "'b.\\"none\\"'"}}
+    - id: d
+      decide: KIND = 'USD' AND kind2 IS NOT NULL
+      then: [{id: k, mask: {Kind: keep_last(1), kind2: redact}}]
+      else: [{id: e, decide: "n / 2 > 1", then: [{id: x, mask: {n: drop}}]}]
+"""
+
+
+def fused(database: Database, rows: list[dict[str, object]], size: int) -> tuple[list[object], list[object], int]:
+    """(documents that flow out, failed ones, statements asked for) of a map, decisions and masks."""
+    schema = pa.schema([(name, pa.string()) for name in ("kind", "kind2", "amount")])
+    loaded = load(FUSED, filename="p.yaml")
+    assert loaded.process is not None, loaded.findings
+    case = _Case(loaded.process, database, ManualClock(NOW))
+    plan = compile_process(loaded.process.spec.steps, schema, case._context({}, TestTables(), {}, NOW))
+    session = Counting(database.session())
+    flowed: list[object] = []
+    failed: list[object] = []
+    for first in range(0, len(rows), size):
+        source = number_documents(pa.RecordBatch.from_pylist(rows[first : first + size], schema=schema), first)
+        flow = Flow(0, source, session, Recorder(), "q")  # type: ignore[arg-type]
+        out = run_steps(plan.transform, source, flow)
+        flowed += out.to_pylist()
+        failed += [row for parked in flow.parked for row in parked.errors.to_pylist()]
+    return flowed, failed, session.bound_calls
+
+
+def test_a_map_and_the_steps_after_it_are_one_statement_and_end_as_they_do_apart() -> None:
+    database = Database(256 << 20)
+    values = [
+        ("usd", "x", "1"),
+        ("usd", None, "9"),
+        ("eur", "y", "bad"),
+        (None, "z", "5"),
+        ("eur", None, None),
+        ("usd", "w", "0"),
+    ]
+    rows: list[dict[str, object]] = [dict(zip(("kind", "kind2", "amount"), value, strict=True)) for value in values]
+    flowed, failed, asked = fused(database, rows, 1)
+    assert asked == len(rows), "one statement a batch"
+    whole = fused(database, rows * 30, 6 * 30)
+    assert whole[0][: len(flowed)] == flowed
+    assert whole[1][: len(failed)] == failed
+    assert fused(database, rows, 4)[:2] == (flowed, failed)
+    assert [row["Kind"] for row in flowed] == ["**D", "USD", None, "EUR", "**D"]
+    database.close()
+
+
+def test_an_answer_for_other_documents_is_not_taken(tools) -> None:
+    session, _ = tools
+    first, second = made(tools, "upper(t) || 'x'"), made(tools, "lower(t)")
+    first.lead([second])
+    batch = number_documents(batch_of([("A", *[None] * 13)]), 0)
+    first.evaluate(session, batch)
+    later = number_documents(batch_of([("B", *[None] * 13)]), 7)
+    assert second.evaluate(session, later).columns[0].to_pylist() == ["b"]
+    first.evaluate(session, batch)
+    first.evaluate(session, number_documents(batch_of([("C", *[None] * 13)] * 200), 0))
+    assert second.evaluate(session, number_documents(batch_of([("D", *[None] * 13)]), 0)).columns[0].to_pylist() == [
+        "d"
+    ]

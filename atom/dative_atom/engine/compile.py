@@ -16,6 +16,7 @@ from dative.process.shapes import RetrySettings, Step
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
+from dative_atom.engine.fuse import fuse
 from dative_atom.engine.plan import Context, Plan, Shape
 from dative_atom.engine.shapes.registry import COMPILERS
 from dative_atom.engine.shapes.try_catch import Try, split
@@ -48,6 +49,7 @@ def compile_steps(
         shape = _compile(step, current, context, retry)
         shapes.append(shape)
         current = shape.schema
+    fuse(shapes)
     return shapes, current
 
 

@@ -107,6 +107,8 @@ class Session:
         self._guarded = guarded
         self._statements = {False: Statements(plain), True: Statements(guarded)}
         self._bound: dict[bool, BoundConnection] = {}
+        self.answers: dict[object, pa.RecordBatch] = {}
+        """What one statement has answered for queries that are still to be asked: see `small.py`."""
 
     def query(self, sql: str, batch: pa.RecordBatch, views: Sequence[tuple[str, pa.Table]] = ()) -> pa.RecordBatch:
         """Run a compiled query over the batch and return all rows as one batch.

@@ -23,11 +23,11 @@ from dative.errors import StopRun
 from dative.errors import engine as codes
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.bound import BOUND_ERRORS, ROWS_MAX
-from dative_atom.engine.database import Session, literal, one_batch, quoted
+from dative_atom.engine.database import Session, literal, quoted
 from dative_atom.engine.expression import Expression, Scope
 from dative_atom.engine.lookup import Lookup, Tables
 from dative_atom.engine.picked import Picks
+from dative_atom.engine.small import Columns, Small
 
 SHAPE_LENGTH_MAX: Final = 40
 _FIELD: Final = re.compile(r'\bb\."((?:[^"]|"")+)"')
@@ -77,8 +77,8 @@ class Query:
         self._lookups: list[Lookup] = list(scope.lookups)
         self._tables = tables
         self._fast = self._fast_columns()
-        self._used = _used([*self._fast, *(lookup.join for lookup in self._lookups)])
-        self._small = _Small(self._select(self._fast, joined=False), Picks(self._lookups, tables))
+        self._used = _used([*(sql for sql, _ in self._fast), *(lookup.join for lookup in self._lookups)])
+        self._small = Small(self._fast, Picks(self._lookups, tables))
         self._types: list[pa.DataType] | None = None
         self.watch = Watch()
 
@@ -89,12 +89,12 @@ class Query:
         if batch.num_rows == 0 and self._types is not None:
             return Evaluation([pa.array([], type_) for type_ in self._types])
         needed = _projected(batch, self._used)
-        result = self._small.run(session, needed) if 0 < batch.num_rows <= ROWS_MAX else None
+        result = self._small.run(session, needed)
         if result is not None:
             self.watch.bound_rows += batch.num_rows
         else:
             try:
-                result = session.query(self._select(self._fast), needed, self._views(session, needed))
+                result = session.query(self._select(_named(self._fast)), needed, self._views(session, needed))
             except _DATA_ERRORS:
                 return self._strictly(session, batch)
         result = _aligned(result, batch)
@@ -121,14 +121,27 @@ class Query:
             computed[name] if item.field is None else _field(batch, item.field, name) for name, item in self._outputs
         ]
 
-    def _fast_columns(self) -> list[str]:
-        columns = [f"{item.fast} AS c{index}" for index, (_, item) in enumerate(self._computed)]
-        flags = [fallible.flag for _, item in self._computed for fallible in item.fallibles]
-        suspect = f"coalesce({' OR '.join(flags)}, false)" if flags else "false"
-        return [*columns, f"{suspect} AS {_SUSPECT}"]
+    def lead(self, followers: Sequence[Query]) -> None:
+        """Answer these queries too, for small batches. They are asked of the documents that this one makes, a field for
+        every output; what they read beside that has passed unchanged. Those that look things up answer for themselves."""
+        simple = [follower for follower in followers if follower._computed and not follower._lookups]
+        if not self._computed or not simple:
+            return
+        wanted = frozenset(name for follower in simple for name in follower._used)
+        made = {name.lower(): (item.fast, name) for name, item in self._outputs}
+        passed = {name: (f"b.{quoted(name)}", name) for name in wanted if name not in made}
+        self._small.lead(
+            [follower._small for follower in simple], [{**made, **passed}[name] for name in sorted(wanted)]
+        )
+        self._used |= _used([sql for name, (sql, _) in made.items() if name in wanted]) | frozenset(passed)
 
-    def _select(self, columns: Sequence[str], *, joined: bool = True) -> str:
-        joins = " ".join(lookup.join for lookup in self._lookups) if joined else ""
+    def _fast_columns(self) -> Columns:
+        columns = [(item.fast, f"c{index}") for index, (_, item) in enumerate(self._computed)]
+        flags = [fallible.flag for _, item in self._computed for fallible in item.fallibles]
+        return [*columns, (f"coalesce({' OR '.join(flags)}, false)" if flags else "false", _SUSPECT)]
+
+    def _select(self, columns: Sequence[str]) -> str:
+        joins = " ".join(lookup.join for lookup in self._lookups)
         return f"SELECT b.{quoted(DOCUMENT)}, {', '.join(columns)} FROM batch b {joins}"
 
     def _reasons(self, session: Session, suspects: pa.RecordBatch, rows: Sequence[int]) -> list[Failure]:
@@ -164,31 +177,8 @@ class Query:
         return Evaluation(self._columns(batch, computed), failures)
 
 
-class _Small:
-    """A query over small batches, through a bound statement."""
-
-    def __init__(self, sql: str, picks: Picks) -> None:
-        self._sql = sql
-        self._picks = picks
-
-    def run(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch | None:
-        """The result over the batch; None where it takes the other way."""
-        if not set(self._picks.names).isdisjoint(batch.schema.names):
-            return None
-        try:
-            whole = self._with_lookups(session, batch)
-            statement = session.bound(self._sql, whole.schema) if whole is not None else None
-            return one_batch(statement.run(whole)) if statement is not None else None
-        except BOUND_ERRORS:
-            # The other way says what it is, in the terms of the documents.
-            return None
-
-    def _with_lookups(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch | None:
-        names = self._picks.names
-        picked = self._picks.columns(session, batch) if names else []
-        if not picked:
-            return batch if picked is not None else None
-        return pa.RecordBatch.from_arrays([*batch.columns, *picked], names=[*batch.schema.names, *names])
+def _named(columns: Columns) -> list[str]:
+    return [f"{sql} AS {quoted(name)}" for sql, name in columns]
 
 
 def _used(columns: Sequence[str]) -> frozenset[str]:

@@ -311,3 +311,28 @@ def _state(controller, execution_id):
     """As the controller decides it: the newest attempt's furthest state."""
     found = [(one.attempt, one.state) for one in controller.heard("execution") if one.execution_id == execution_id]
     return max(found)[1] if found else None
+
+
+CALL = {"id": "call", "verb": "process_call", "settings": {"shape": "process_call", "process": "sub"}}
+
+
+async def test_a_process_brings_the_files_and_connections_of_what_it_calls(joined, controller, tools):
+    calling = tools.process_json("a", steps=[CALL])
+    async with joined.running() as running:
+        await controller.deploy({"a": calling, "sub": tools.process_json("sub")})
+        content = running.bundles.active.processes["a"]
+    assert content.called == ("sub",)
+    assert {one.name for one in content.artifacts} >= {"a.json", "sub.json"}
+
+
+@pytest.mark.parametrize(
+    ("processes", "code"),
+    [({"a": [CALL]}, "agent.process_unknown"), ({"a": [CALL], "sub": [CALL]}, "process.call_cycle")],
+)
+async def test_a_bundle_whose_calls_lead_nowhere_or_round_is_not_activated(joined, controller, tools, processes, code):
+    async with joined.running():
+        ack = await controller.deploy(
+            {name: tools.process_json(name, steps=steps) for name, steps in processes.items()}
+        )
+    assert ack.phase in (ROLLED_BACK, REFUSED)
+    assert ack.status.code == code

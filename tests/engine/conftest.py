@@ -31,6 +31,14 @@ spec:
 {body}
 """
 
+CALLED = """
+apiVersion: dative/v1
+kind: Process
+metadata: {{name: {name}}}
+spec:
+  connections: {{erp: database}}
+{body}
+"""
 READ = "{id: read, disk.read: {connection: crm, path: in.csv, format: csv}}"
 
 
@@ -38,7 +46,8 @@ READ = "{id: read, disk.read: {connection: crm, path: in.csv, format: csv}}"
 class Engine:
     """Runs processes against systems in memory. batch_rows: of each execution. waits: the pauses that were taken.
 
-    seen: (step, document numbers) of what flowed out of each step.
+    seen: (step, document numbers) of what flowed out of each step. tables: name, or process/name -> CSV. called: name ->
+    the rest of the spec of a process beside it.
     """
 
     directory: Path
@@ -52,6 +61,7 @@ class Engine:
     serial: int = 0
     seen: list[tuple[str, list[int]]] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
+    called: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     keys: Keys = field(default_factory=lambda: Keys({1: "11" * 32}))
 
@@ -67,9 +77,15 @@ class Engine:
         path.write_bytes(canonical_process(loaded.process))
         artifacts = {"sync.json": str(path)}
         for name, text in self.tables.items():
-            table = self.directory / f"{name}.csv"
+            table = self.directory / f"{name.replace('/', '-')}.csv"
             table.write_text(text)
-            artifacts[f"sync/{name}.csv"] = str(table)
+            artifacts[f"{name}.csv" if "/" in name else f"sync/{name}.csv"] = str(table)
+        for name, text in self.called.items():
+            inner = load(CALLED.format(name=name, body=text), filename=f"{name}.yaml")
+            assert inner.process is not None, inner.findings
+            file = self.directory / f"{name}.json"
+            file.write_bytes(canonical_process(inner.process))
+            artifacts[f"{name}/process.json"] = str(file)
         return artifacts
 
     def plan(self, retry_of: list[DeadLetterId] | None = None) -> ExecutionId:

@@ -31,6 +31,7 @@ class Sample:
     counts: dict[str, int]
     gathers: bool
     tables: dict[str, str]
+    called: dict[str, str]
 
 
 def sample(verb: str) -> Sample:
@@ -38,13 +39,16 @@ def sample(verb: str) -> Sample:
     names = list(dict.fromkeys(name for row in data["rows"] for name in row))
     columns = {name: pa.array([row.get(name) for row in data["rows"]]) for name in names}
     body = indent(data["body"], "  ")
-    return Sample(pa.table(columns), body, data["counts"], data.get("gathers", False), data.get("tables", {}))
+    called = {name: indent(text, "  ") for name, text in data.get("called", {}).items()}
+    gathers, tables = data.get("gathers", False), data.get("tables", {})
+    return Sample(pa.table(columns), body, data["counts"], gathers, tables, called)
 
 
 def run(engine: Any, given: Sample, rows: pa.Table, batch_rows: int) -> tuple[Counts, dict[str, Any]]:
     """The counts, and what every target holds in the end."""
     engine.afresh()
     engine.tables, engine.system.rows, engine.batch_rows = given.tables, rows, batch_rows
+    engine.called = given.called
     execution = engine.run(given.body)
     assert execution.failure is None, execution.failure
     return execution.counts, {step: target.rows for step, target in engine.system.targets.items()}

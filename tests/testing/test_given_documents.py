@@ -32,3 +32,30 @@ def test_a_called_process_is_tested_with_documents_of_its_declared_types(
         """
     )
     assert verdict.passed, verdict.message
+
+
+MAIN = """\
+apiVersion: dative/v1
+kind: Process
+metadata: {name: main}
+spec:
+  source: {id: read, nothing: {}}
+  steps:
+    - {id: make, map: {fields: {Id: "'a'", Day: "DATE '2024-02-28'", Amount: "1.25"}}}
+    - {id: call, process_call: {process: sync}}
+"""
+
+
+def test_a_process_is_tested_with_what_it_calls(folder: Path, play: Callable[[str], list[Verdict]]) -> None:
+    (folder / "called").mkdir()
+    (folder / "called" / "sync.yaml").write_text(PROCESS)
+    (folder / "process.yaml").write_text(MAIN)
+    verdicts = play(
+        """\
+        - name: it writes through the called process, wherever it is killed
+          input: [{}]
+          kill: every-boundary
+          expect: {written: {call.upsert: [{id: a, due: 2024-02-29}]}, steps: {call.shape: {count: 1}}}
+        """
+    )
+    assert [verdict.message for verdict in verdicts if verdict.process == "main"] == [""]

@@ -7,7 +7,7 @@ verified from the disk by the digest that a manifest signs (Invariant 3).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -23,7 +23,9 @@ from dative.bundle.manifest import (
 )
 from dative.bundle.verify import verify_blob
 from dative.errors import DativeError
-from dative.errors.agent import PROCESS_INVALID, PROCESS_UNKNOWN
+from dative.errors.agent import CONNECTOR_MISMATCH, PROCESS_INVALID, PROCESS_UNKNOWN
+from dative.errors.process import CALL_CYCLE
+from dative.process.calls import closure, cycle, names_called
 from dative.secrets import SealKey, Secret
 from dative.secrets.sealed_set import open_set
 
@@ -83,7 +85,9 @@ class EnvironmentConfig(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ProcessContent:
-    """One process of a bundle. connections: logical name -> connector. artifacts: all that its worker reads."""
+    """One process of a bundle. connections: logical name -> connector, of called processes too. artifacts: all that its
+    worker reads. called: the processes that it calls, directly and through others.
+    """
 
     name: str
     version: int
@@ -91,6 +95,7 @@ class ProcessContent:
     triggers: tuple[ScheduleTrigger, ...]
     connections: Mapping[str, str]
     artifacts: tuple[Artifact, ...]
+    called: tuple[str, ...] = ()
 
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -125,25 +130,51 @@ class Shelf:
         return found[0] if found else None
 
     def process(self, name: str) -> ProcessContent:
-        """Errors: agent.process_unknown, agent.process_invalid, bundle.blob_missing, bundle.blob_mismatch."""
+        """Errors: agent.process_unknown, agent.process_invalid, process.call_cycle, bundle.blob_missing, ..mismatch."""
+        entry = self._entry(name)
+        circle = cycle(name, self._calls)
+        if circle is not None:
+            raise DativeError(f"the calls never end: {' → '.join(circle)}", code=CALL_CYCLE, where=name)
+        called = closure(name, self._calls)
+        artifacts = self._artifacts_of([entry, *(self._entry(other) for other in called)])
+        spec = _decode(self._read(artifacts[0]), _Process, name).spec
+        connections = dict(spec.connections)
+        for other in called:
+            for logical, connector in self._spec(other).connections.items():
+                if connections.setdefault(logical, connector) != connector:
+                    why = f"{name} and {other}, which it calls, want different connectors behind {logical}"
+                    raise DativeError(why, code=CONNECTOR_MISMATCH, where=f"connection {logical}")
+        triggers = tuple(_trigger(raw, name) for raw in spec.triggers)
+        return ProcessContent(name, entry.version, entry.artifact, triggers, connections, artifacts, called)
+
+    def _entry(self, name: str) -> ProcessEntry:
         entry = next((entry for entry in self.manifest.processes if entry.process_id == name), None)
         if entry is None:
             raise DativeError(
                 f"generation {self.manifest.generation} holds no process {name}", code=PROCESS_UNKNOWN, where=name
             )
-        artifacts = self._artifacts_of(entry)
-        spec = _decode(self._read(artifacts[0]), _Process, name).spec
-        triggers = tuple(_trigger(raw, name) for raw in spec.triggers)
-        return ProcessContent(name, entry.version, entry.artifact, triggers, spec.connections, artifacts)
+        return entry
 
-    def _artifacts_of(self, entry: ProcessEntry) -> tuple[Artifact, ...]:
-        """The process itself first, then its tables and the environment."""
-        prefix = f"{entry.process_id}/"
-        mine = [one for one in self.manifest.artifacts if one.name == entry.artifact]
+    def _definition(self, name: str) -> bytes:
+        artifact = self._entry(name).artifact
+        return self._read(next(one for one in self.manifest.artifacts if one.name == artifact))
+
+    def _spec(self, name: str) -> _Spec:
+        return _decode(self._definition(name), _Process, name).spec
+
+    def _calls(self, name: str) -> tuple[str, ...]:
+        return names_called(self._definition(name))
+
+    def _artifacts_of(self, entries: Sequence[ProcessEntry]) -> tuple[Artifact, ...]:
+        """The first process itself first, then what it calls, their tables, and the environment."""
+        prefixes = tuple(f"{entry.process_id}/" for entry in entries)
+        definitions = {entry.artifact for entry in entries}
+        mine = [one for one in self.manifest.artifacts if one.name == entries[0].artifact]
         mine += [
             one
             for one in self.manifest.artifacts
-            if one.name != entry.artifact and (one.name.startswith(prefix) or one.media_type == ENVIRONMENT_MEDIA)
+            if one.name != entries[0].artifact
+            and (one.name in definitions or one.name.startswith(prefixes) or one.media_type == ENVIRONMENT_MEDIA)
         ]
         return tuple(mine)
 

@@ -315,6 +315,9 @@ class Executions:
         overrides = {
             name.removeprefix(prefix): value for name, value in environment.overrides.items() if name.startswith(prefix)
         }
+        # A called process' parameters keep its name in front, because two processes may use one name.
+        prefixes = tuple(f"{called}." for called in prepared.content.called)
+        overrides |= {name: value for name, value in environment.overrides.items() if name.startswith(prefixes)}
         rows = overrides.get(_BATCH_ROWS, "")
         limits = Limits(memory_bytes=self._settings.memory_bytes)
         if rows.isdigit() and int(rows) > 0:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,15 +17,15 @@ from dative.process.model import Process, XrefTable
 from dative.process.scalars import parse_duration
 from dative.process.shapes import DocumentsSettings, NothingSettings, OperationSettings, Step
 from dative.secrets import MaskKeys
-from pydantic import ValidationError
 
 from dative_atom.connectors.base import ConnectionConfig, Connector, Operation, Reader, RunContext, Writer
+from dative_atom.engine.called import open_called, parameters_of, read_called, read_process
 from dative_atom.engine.compile import compile_process
 from dative_atom.engine.database import Database, literal
 from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.lookup import Tables, open_tables
 from dative_atom.engine.message import Message
-from dative_atom.engine.plan import Context, Plan
+from dative_atom.engine.plan import Called, Context, Plan
 from dative_atom.engine.seeds import unique_columns
 from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
 from dative_atom.engine.starts import CALLER, CallerSource, NothingSource
@@ -46,8 +46,8 @@ Connect = Callable[[ConnectionConfig], Connector]
 class Connections:
     """The execution's connections: each opened once, all closed at the end."""
 
-    def __init__(self, process: Process, message: Message, connect: Connect) -> None:
-        self._process = process
+    def __init__(self, process: Process, called: Sequence[Process], message: Message, connect: Connect) -> None:
+        self._processes = (process, *called)
         self._bindings = {binding.name: binding for binding in message.bindings}
         self._connect = connect
         self._open: dict[str, Connector] = {}
@@ -66,19 +66,20 @@ class Connections:
 
     def _config(self, name: str) -> ConnectionConfig:
         binding = self._bindings.get(name)
-        wanted = self._process.spec.connections.get(name)
         if binding is None:
             raise StopRun(
-                f"connection {name} ({wanted}) of process {self._process.name} is not bound in this environment",
+                f"connection {name} of process {self._processes[0].name} is not bound in this environment",
                 code=codes.BINDING_MISSING,
                 where=f"connection {name}",
             )
-        if wanted is not None and binding.connector != wanted:
-            raise StopRun(
-                f"connection {name} is bound to a {binding.connector}, process {self._process.name} needs a {wanted}",
-                code=codes.BINDING_MISSING,
-                where=f"connection {name}",
-            )
+        for process in self._processes:
+            wanted = process.spec.connections.get(name, binding.connector)
+            if binding.connector != wanted:
+                raise StopRun(
+                    f"connection {name} is bound to a {binding.connector}, process {process.name} needs a {wanted}",
+                    code=codes.BINDING_MISSING,
+                    where=f"connection {name}",
+                )
         return ConnectionConfig(ConnectionName(name), binding.connector, binding.settings, binding.secrets)
 
     def keep(self, writer: Writer) -> Writer:
@@ -109,6 +110,7 @@ class Opened:
     mask_keys: MaskKeys
     tracking: Tracking
     classified: Container[str] = ()
+    called: Mapping[str, Called] = field(default_factory=dict)
 
     @property
     def receipts_keep_s(self) -> float:
@@ -148,6 +150,7 @@ class Opened:
             open_writer=self._writer,
             new_session=self.database.session,
             keep_tokens=Vault(self.journal, self.mask_keys, self.message.environment_id).keep,
+            processes=self.called,
         )
         return compile_process(spec.steps, profile, context)
 
@@ -160,30 +163,6 @@ class Opened:
     def close(self) -> None:
         self.connections.close()
         self.database.close()
-
-
-def read_process(path: Path) -> Process:
-    """The process from its canonical JSON. StopRun engine.process_unreadable."""
-    try:
-        return Process.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError, ValueError) as error:
-        raise StopRun(
-            f"the process {path.name} can not be read: {type(error).__name__}", code=codes.PROCESS_UNREADABLE
-        ) from error
-
-
-def parameters_of(process: Process, given: Mapping[str, str]) -> dict[str, str]:
-    """Every declared parameter with its value, and what else was given. StopRun engine.parameter_missing."""
-    values = {name: parameter.default for name, parameter in process.spec.parameters.items()}
-    values.update(given)
-    missing = sorted(name for name, value in values.items() if value is None)
-    if missing:
-        raise StopRun(
-            f"process {process.name} has no value for {', '.join(missing)}",
-            code=codes.PARAMETER_MISSING,
-            where=process.name,
-        )
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def open_execution(
@@ -204,7 +183,9 @@ def open_execution(
     database = Database(message.limits.memory_bytes // POOL_SHARE)
     today = (execution.started_at or execution.planned_at).date()
     tables = open_tables(process.spec, process.name, artifacts, journal, today)
-    connections = Connections(process, message, connect)
+    called = read_called(process, artifacts)
+    given = {**message.parameters, **execution.parameters}
+    connections = Connections(process, list(called.values()), message, connect)
     source = _source(process, execution, journal, connections, context, ledger)
     return Opened(
         process=process,
@@ -220,6 +201,7 @@ def open_execution(
         mask_keys=mask_keys,
         tracking=tracking_of(process.spec, mask_keys),
         classified=classified_fields(process.spec),
+        called=open_called(called, artifacts, journal, today, given),
     )
 
 

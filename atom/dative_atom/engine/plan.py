@@ -13,6 +13,7 @@ from typing import Protocol
 
 import pyarrow as pa
 from dative.ids import StepId
+from dative.process.model import Process
 from dative.process.shapes import OperationSettings, Step
 from dative.secrets import MaskKeys
 
@@ -76,12 +77,33 @@ class Target:
     documents: pa.Schema
 
 
+@dataclass(frozen=True)
+class Called:
+    """A process that steps may call, and what its own steps are compiled in. parameters: None where none is set."""
+
+    process: Process
+    tables: Tables
+    parameters: Mapping[str, str | None]
+
+
 @dataclass
 class Calling:
-    """A process is compiled for the step that calls it. returns: the columns at each of its `return_documents`."""
+    """A process is compiled for the step that calls it.
+
+    trail: the processes inside one another, the execution's own first. returns: the columns at each of its
+    `return_documents`.
+    """
 
     step: StepId
+    trail: tuple[str, ...]
     returns: list[pa.Schema] = field(default_factory=list)
+
+
+@dataclass
+class Steps:
+    """How many steps have been compiled for calls so far."""
+
+    count: int = 0
 
 
 @dataclass
@@ -92,7 +114,7 @@ class Context:
     new_session: a further session, for steps that run in a thread of their own.
     mask_keys: of the environment, the same in every execution. started_at: of the execution's first attempt.
     keep_tokens: (tokens, their values as text) into the vault, before any target can see one of them.
-    calling: None for the process that the execution runs.
+    processes: those that may be called. calling: None for the process that the execution runs.
     """
 
     process: str
@@ -110,7 +132,9 @@ class Context:
     keep_tokens: KeepTokens
     queries: list[Query] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    processes: Mapping[str, Called] = field(default_factory=dict)
     calling: Calling | None = None
+    steps: Steps = field(default_factory=Steps)
 
     def scope(self) -> Scope:
         """A scope for the expressions of one query."""

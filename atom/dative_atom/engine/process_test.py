@@ -27,8 +27,8 @@ from dative_atom.connectors.base import Writer
 from dative_atom.documents.batch import number_documents, payload
 from dative_atom.documents.json import to_json
 from dative_atom.engine.accounting import balance
+from dative_atom.engine.called import parameters_of
 from dative_atom.engine.compile import compile_process
-from dative_atom.engine.context import parameters_of
 from dative_atom.engine.database import Database, literal
 from dative_atom.engine.effects import Effects
 from dative_atom.engine.lookup import CrossReferences, open_tables

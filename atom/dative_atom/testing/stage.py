@@ -121,7 +121,10 @@ class Observed:
 
 @dataclass
 class Stage:
-    """One case's folder. tables: name -> CSV text. bindings: of the connections that are no files of the case."""
+    """One case's folder. tables: name -> CSV text, of a called process as "<process>/<table>".
+
+    bindings: of the connections that are no files of the case. called: the processes that the process calls.
+    """
 
     folder: Path
     process: Process
@@ -130,6 +133,7 @@ class Stage:
     parameters: Mapping[str, str] = field(default_factory=dict)
     batch_rows: int | None = None
     bindings: Mapping[str, Binding] = field(default_factory=dict)
+    called: Mapping[str, Process] = field(default_factory=dict)
 
     def prepare(self, rows: pa.RecordBatch | None) -> RunExecution:
         """Write everything down and plan the execution. rows: what the case's own source delivers."""
@@ -139,13 +143,16 @@ class Stage:
         path.write_bytes(canonical_process(self.process))
         artifacts = {"process.json": str(path)}
         for name, text in self.tables.items():
-            table = self.folder / f"{name}.csv"
+            table = self.folder / f"{name.replace('/', '+')}.csv"
             table.write_text(text, encoding="utf-8")
-            artifacts[f"{self.process.name}/{name}.csv"] = str(table)
-        bound = [
-            self.bindings.get(name) or Binding(name, connector, {}, {})
-            for name, connector in self.process.spec.connections.items()
-        ]
+            artifacts[f"{name}.csv" if "/" in name else f"{self.process.name}/{name}.csv"] = str(table)
+        connections = dict(self.process.spec.connections)
+        for name, process in self.called.items():
+            file = self.folder / f"{name}+process.json"
+            file.write_bytes(canonical_process(process))
+            artifacts[f"{name}/process.json"] = str(file)
+            connections = {**process.spec.connections, **connections}
+        bound = [self.bindings.get(name) or Binding(name, connector, {}, {}) for name, connector in connections.items()]
         if isinstance(self.process.spec.source.settings, DocumentsSettings):
             bound.append(Binding(CALLER, "documents", {}, {}))
         self._plan()

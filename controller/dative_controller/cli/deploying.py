@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from dative.bundle.manifest import Artifact, Audience, Manifest, ProcessEntry, Signer
 from dative.bundle.pack import EnvironmentConfig, PackedProcess, pack, process_artifact
 from dative.errors.cli import NOT_DEPLOYED, CliError
+from dative.process.calls import names_called
 
 LIFETIME = timedelta(days=90)
 """How long a manifest may be newly accepted; what runs goes on after it."""
@@ -152,7 +153,8 @@ def next_manifest(
 
 def _make(process: PackedProcess) -> Part:
     nowhere = EnvironmentConfig(environment="", environment_id="none", production=False, version=0)
-    artifacts, blobs = pack([process], nowhere, None)
+    # What it calls is checked over the whole manifest, where the other processes are known.
+    artifacts, blobs = pack([process], nowhere, None, beside=names_called(process.definition))
     own = tuple(one for one in artifacts if one.name.startswith(f"{process.name}/"))
     entry = ProcessEntry(process.name, process.version, process.release_counter, process_artifact(process.name))
     return Part(entry, own, {one.digest: blobs[one.digest] for one in own})

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from dative.bundle.blobs import digest_of
 from dative.bundle.envelope import Envelope, sign, verified_payload
 from dative.bundle.manifest import DEPLOYMENT_TYPE, ENVELOPE_BYTES_MAX, ENVIRONMENT_MEDIA, Artifact, Manifest, Signer
-from dative.bundle.pack import ConnectionConfig, EnvironmentConfig
+from dative.bundle.pack import ConnectionConfig, EnvironmentConfig, check_calls
 from dative.bundle.trust import TrustDocument
 from dative.bundle.verify import verify_blob
 from dative.errors.bundle import BLOB_MISMATCH, BundleRefused
 from dative.errors.cli import NOTHING_BEFORE, CliError
+from dative.process.calls import names_in
 from dative.process.catalog import default_catalog
 from dative.v1 import control_pb2
 
@@ -149,6 +150,7 @@ def plan(app: App, here: Situation, following: Next, notes: Sequence[str] = ()) 
     required = {connector: tuple(entry.settings.get("required", ())) for connector, entry in known.items()}
     processes: list[ProcessPlan] = []
     needs: list[str] = []
+    calls: dict[str, tuple[str, ...]] = {}
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
         same = old is not None and new is not None and old.digests == new.digests
@@ -159,7 +161,9 @@ def plan(app: App, here: Situation, following: Next, notes: Sequence[str] = ()) 
             ProcessPlan(name, old.entry.version if old else None, new.entry.version if new else None, lines)
         )
         if new_data:
+            calls[name] = names_in(new_data)
             needs += [f"{name}: {what}" for what in missing(new_data, here.frame.environment, secrets, required)]
+    check_calls(calls)
     return Plan(
         environment=here.environment.name,
         check_index=here.check_index,
@@ -169,6 +173,12 @@ def plan(app: App, here: Situation, following: Next, notes: Sequence[str] = ()) 
         needs=tuple(needs),
         notes=(*notes, *here.warnings, *_general_notes(here)),
     )
+
+
+def refuse_broken_calls(app: App, following: Next) -> None:
+    """Every process that another one calls stays. Errors: process.unknown_process, process.call_cycle."""
+    parts = parts_of(following.manifest)
+    check_calls({name: names_in(definition(app, part, following)) for name, part in parts.items()})
 
 
 def definition(app: App, part: Part, following: Next) -> Data:

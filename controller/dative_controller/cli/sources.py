@@ -87,13 +87,44 @@ def named(text: str) -> Path:
     raise CliError(f"no process {text} in a file below {Path.cwd().name}/", code=PROCESS_NOT_FOUND)
 
 
+class Beside:
+    """The processes in the files beside one, found by name when it calls them: its folder first, then below here."""
+
+    def __init__(self, path: Path) -> None:
+        self._folders = (path.parent, Path())
+        self._read: dict[str, Path | None] = {}
+
+    def path(self, name: str) -> Path | None:
+        """The file of that process; None where there is none. Errors: cli.process_not_found when several hold it."""
+        if name not in self._read:
+            self._read[name] = next((found for folder in self._folders if (found := self._in(folder, name))), None)
+        return self._read[name]
+
+    def _in(self, folder: Path, name: str) -> Path | None:
+        fitting = [file for file in _yaml_below(folder) if _is_process(file) and _declared_name(file) == name]
+        if len(fitting) > 1:
+            there = ", ".join(str(file) for file in fitting)
+            raise CliError(f"{name} is called, and more than one file holds it: {there}", code=PROCESS_NOT_FOUND)
+        return fitting[0] if fitting else None
+
+    def process(self, name: str) -> Process | None:
+        """As far as it can be read: its own findings are told in its own file."""
+        from dative.process.load import load
+
+        path = self.path(name)
+        if path is None:
+            return None
+        with path.open("rb") as file:
+            return load(file.read(FILE_BYTES_MAX), filename=str(path)).draft
+
+
 def check(path: Path) -> Source:
-    """Load and validate one file; bad input is findings, never an exception."""
+    """Load and validate one file with what it calls; bad input is findings, never an exception."""
     from dative.process.load import check as check_text
 
     with path.open("rb") as file:
         text = file.read(FILE_BYTES_MAX)
-    loaded = check_text(text, filename=str(path))
+    loaded = check_text(text, filename=str(path), processes=Beside(path).process)
     return Source(path, loaded.process, tuple(loaded.findings))
 
 
@@ -124,6 +155,22 @@ def _invalid(path: Path, findings: Iterable[Finding]) -> CliError:
     listed = "\n".join(f"  {line}" for finding in errors for line in finding_lines(finding))
     count = f"{len(errors)} finding{'s' if len(errors) != 1 else ''}"
     return CliError(f"{path} has {count}:\n{listed}", code=FINDINGS, next=f"dative process validate {path}")
+
+
+def ready_with_called(path: Path) -> list[Ready]:
+    """The process of a file, then every process that it calls, directly and through others. Errors: as `ready`."""
+    from dative.process.calls import names_called
+
+    found: dict[Path, Ready] = {}
+    waiting = [path]
+    while waiting:
+        here = waiting.pop(0)
+        if here in found:
+            continue
+        found[here] = ready(here)
+        # That every name has a file is what the check has just seen.
+        waiting += [file for name in names_called(found[here].definition) if (file := Beside(here).path(name))]
+    return list(found.values())
 
 
 def finding_lines(finding: Finding) -> list[str]:

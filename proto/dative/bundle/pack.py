@@ -6,7 +6,7 @@ Pure: the same input gives the same bytes, whatever the order of dictionaries. S
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -26,6 +26,8 @@ from dative.bundle.manifest import (
     write_document,
 )
 from dative.errors.bundle import BAD_NAME, TOO_LARGE, BundleRefused
+from dative.errors.process import CALL_CYCLE, UNKNOWN_PROCESS
+from dative.process.calls import cycle, names_called
 
 ENVIRONMENT_BYTES_MAX = 1 << 20
 ENVIRONMENT_NAME = "environment.json"
@@ -75,13 +77,18 @@ class EnvironmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 def pack(
-    processes: Sequence[PackedProcess], environment: EnvironmentConfig, sealed: bytes | None
+    processes: Sequence[PackedProcess],
+    environment: EnvironmentConfig,
+    sealed: bytes | None,
+    *,
+    beside: Collection[str] = (),
 ) -> tuple[list[Artifact], dict[str, bytes]]:
     """Artifacts in order of name, and digest -> bytes of each blob (equal bytes once).
 
-    sealed: the environment's sealed set as stored; None: it has none.
-    Errors: bundle.bad_name (also for two of one name), bundle.too_large.
+    sealed: the environment's sealed set as stored; None: it has none. beside: processes that the bundle holds already.
+    Errors: bundle.bad_name (also for two of one name), bundle.too_large, and those of `check_calls`.
     """
+    check_calls({process.name: names_called(process.definition) for process in processes}, beside)
     named: dict[str, tuple[str, bytes]] = {}
     _add(named, ENVIRONMENT_NAME, ENVIRONMENT_MEDIA, environment.to_bytes())
     if sealed is not None:
@@ -94,6 +101,21 @@ def pack(
         Artifact(name, digest_of(content), len(content), media) for name, (media, content) in sorted(named.items())
     ]
     return artifacts, {artifact.digest: named[artifact.name][1] for artifact in artifacts}
+
+
+def check_calls(calls: Mapping[str, Sequence[str]], beside: Collection[str] = ()) -> None:
+    """Every called process travels too, and all calls end.
+
+    calls: process -> the processes that it calls. beside: others that are there.
+    Errors: process.unknown_process, process.call_cycle.
+    """
+    for name, called in sorted(calls.items()):
+        for other in called:
+            if other not in calls and other not in beside:
+                raise BundleRefused(f"{name} calls {other}, which the bundle does not hold", code=UNKNOWN_PROCESS)
+        circle = cycle(name, lambda one: calls.get(one, ()))
+        if circle is not None:
+            raise BundleRefused(f"the calls never end: {' → '.join(circle)}", code=CALL_CYCLE)
 
 
 def process_entries(processes: Sequence[PackedProcess]) -> tuple[ProcessEntry, ...]:
@@ -132,6 +154,7 @@ __all__ = [
     "ConnectionConfig",
     "EnvironmentConfig",
     "PackedProcess",
+    "check_calls",
     "pack",
     "process_artifact",
     "process_entries",

@@ -95,6 +95,24 @@ NO_VERIFY = _code(
     "This write is not idempotent: when its answer is lost, only `verify:` can tell whether it was applied.",
     "Add `verify: {key: [field]}`, or choose an idempotent operation such as an upsert.",
 )
+UNKNOWN_PROCESS = _code(
+    "unknown_process", "The called process is in no file beside this one.", "Write its file, or correct the name."
+)
+NOT_CALLABLE = _code(
+    "not_callable",
+    "The called process starts by itself: it does not take documents of a caller.",
+    "Let its source be `documents: {fields: {…}}`.",
+)
+CALL_CYCLE = _code(
+    "call_cycle",
+    "Processes call one another in a circle, so no execution would ever end.",
+    "Break the circle where the message names it; repeat over documents with a split, over time with a schedule.",
+)
+CALL_TOO_DEEP = _code(
+    "call_too_deep",
+    "Processes call one another over more levels, or with more steps together, than one execution may have.",
+    "Call fewer processes inside one another, or give the inner ones a schedule of their own.",
+)
 UNREACHABLE = _code("unreachable", "No document can reach this step: all of them end before it.", "Remove or move it.")
 UNUSED_CONNECTION = _code("unused_connection", "A declared connection is used by no step.", "Remove it.")
 

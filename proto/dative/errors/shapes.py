@@ -10,3 +10,15 @@ NOT_CALLED = Code(
     "The process starts with documents that a calling process gives, and it was started by itself.",
     "Run the process that calls it, or test it with records of its own: dative process test FILE.",
 )
+NO_PROCESS = Code(
+    "shape.no_process",
+    "FAILED_PRECONDITION",
+    "No process belongs to the value of this document, and the step has no default.",
+    "Add the value under `processes`, or a `default` process, and retry the dead letter.",
+)
+CALL_ABORTED = Code(
+    "shape.call_aborted",
+    "ABORTED",
+    "A document failed in a called process, and the step says that this ends the execution.",
+    "Correct what the message names; the batch was not settled, so the next execution reads it again.",
+)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Discriminator, Field, JsonValue, StringConstraints, Tag, model_validator
 
-from dative.process.scalars import Duration, FieldName, Name, ProcessName
+from dative.process.scalars import Duration, FieldName, Name, ProcessName, StepPath
 from dative.process.shapes import Settings
 
 Record = dict[FieldName, JsonValue]
@@ -67,7 +67,7 @@ class ExpectedDeadLetter(Settings):
 
     code: str = Field(description="Error code, expression.rate_missing.")
     field: FieldName | None = Field(default=None, description="Target field; left out, it is not compared.")
-    step: Name | None = Field(default=None, description="The step that failed; left out, it is not compared.")
+    step: StepPath | None = Field(default=None, description="The step that failed; left out, it is not compared.")
     document: Record | None = Field(default=None, description="Fields of the document as the source gave it.")
 
 
@@ -84,11 +84,11 @@ class ExpectedCounts(Settings):
 class Expectation(Settings):
     """What must have become of the input. What is left out is not looked at, but the accounts must always add up."""
 
-    written: dict[Name, Documents] = Field(
+    written: dict[StepPath, Documents] = Field(
         default_factory=dict,
         description="Target step: its documents in the order of the input. Only the fields that are named are compared.",
     )
-    steps: dict[Name, Documents] = Field(
+    steps: dict[StepPath, Documents] = Field(
         default_factory=dict, description="Any step: the documents after it, as `written`."
     )
     filtered: Count | None = Field(default=None, description="Documents that were filtered.")
@@ -107,7 +107,7 @@ class Expectation(Settings):
 class Fault(Settings):
     """Something that goes wrong on purpose, at a step's target or at a connection."""
 
-    step: Name | None = Field(default=None, description="A step that writes.")
+    step: StepPath | None = Field(default=None, description="A step that writes.")
     connection: Name | None = Field(default=None, description="A connection: its source's reads, or its targets.")
     kind: FaultKind = Field(description="; ".join(f"`{kind}`: {meaning}" for kind, meaning in FaultKinds.items()) + ".")
     call: Annotated[int, Field(ge=1)] = Field(default=1, description="The first call that goes wrong, counted from 1.")

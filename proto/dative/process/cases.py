@@ -9,10 +9,12 @@ from pathlib import PurePosixPath
 
 from dative.errors import process as codes
 from dative.errors.base import code_named
+from dative.process.calls import steps_of
 from dative.process.case_model import Case, Documents, ExpectedDocuments, Fault, ProcessTest
 from dative.process.datatypes import parse_type
 from dative.process.findings import Finding, Path, Report, SourceMap, in_file_order, nearest
 from dative.process.fit import Fitter
+from dative.process.flow import Processes
 from dative.process.lineage import follow
 from dative.process.model import Process
 from dative.process.shapes import OperationSettings
@@ -33,8 +35,13 @@ def default_start() -> datetime:
     return datetime.fromisoformat("2024-01-01T00:00:00+00:00")
 
 
-def load_test(source: str | bytes, *, filename: str, process: Process | None = None) -> LoadedTest:
-    """Read a test file; with the process it belongs to, also whether the two fit. Never raises for bad input."""
+def load_test(
+    source: str | bytes, *, filename: str, process: Process | None = None, processes: Processes | None = None
+) -> LoadedTest:
+    """Read a test file; with the process it belongs to, also whether the two fit. Never raises for bad input.
+
+    processes: finds those that the process calls.
+    """
     report = Report(filename)
     data = read_yaml(source, report)
     test = None
@@ -43,7 +50,7 @@ def load_test(source: str | bytes, *, filename: str, process: Process | None = N
     if test is not None:
         _names_are_unique(test, report)
         if process is not None:
-            _Match(test, process, report).run()
+            _Match(test, process, report, processes or (lambda _: None)).run()
     return LoadedTest(None if report.failed else test, in_file_order(report.findings), report.source_map)
 
 
@@ -57,9 +64,10 @@ def _names_are_unique(test: ProcessTest, report: Report) -> None:
 
 
 class _Match:
-    def __init__(self, test: ProcessTest, process: Process, report: Report) -> None:
+    def __init__(self, test: ProcessTest, process: Process, report: Report, processes: Processes) -> None:
         self._test, self._process, self._report = test, process, report
-        self._lineage = follow(process)
+        self._lineage = follow(process, processes=processes)
+        self._steps = dict(steps_of(process, processes))
 
     def run(self) -> None:
         source = self._fields(self._process.spec.source.id)
@@ -96,7 +104,7 @@ class _Match:
     def _expectation(self, case: Case, path: Path) -> None:
         expect = case.expect
         targets = set(self._targets())
-        steps = {step.id for step, _ in self._process.steps()}
+        steps = set(self._steps)
         self._known(expect.written, targets, (*path, "written"), "no step writes under the id")
         self._known(expect.steps, steps, (*path, "steps"), "the process has no step")
         for key, known, by_step in (("written", targets, expect.written), ("steps", steps, expect.steps)):
@@ -119,9 +127,9 @@ class _Match:
             self._known(record, known, (*path, index), what)
 
     def _targets(self) -> Iterator[str]:
-        for step, path in self._process.steps():
-            if isinstance(step.settings, OperationSettings) and path != ("spec", "source"):
-                yield step.id
+        for name, step in self._steps.items():
+            if isinstance(step.settings, OperationSettings) and step is not self._process.spec.source:
+                yield name
 
     def _fields(self, step: str) -> set[str] | None:
         """The fields after a step; None when any may come: a source that does not list its own, a step never recorded."""

@@ -7,18 +7,19 @@ a verb makes of the fields stands in its own file in `shapes`; it asks here what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from dative.errors import expression as expression_codes
 from dative.errors import process as codes
 from dative.process import classify
+from dative.process.called import follow_call
 from dative.process.catalog import Catalog, CatalogOperation
 from dative.process.classes import Classification
 from dative.process.datatypes import ANY, DataType, parse_type
 from dative.process.expression import Expression, OwnCall, literal_text, read_expression
-from dative.process.fields import Fields, FieldState
+from dative.process.fields import Fields, FieldState, together
 from dative.process.findings import Path, Report, nearest
 from dative.process.model import FieldClass, Process, RatesTable, XrefTable
 from dative.process.shapes import (
@@ -29,6 +30,9 @@ from dative.process.shapes import (
     Step,
     UnknownSettings,
 )
+
+Processes = Callable[[str], Process | None]
+"""Finds a process by its name, as a file beside holds it; None where there is none."""
 
 
 @dataclass
@@ -44,6 +48,13 @@ class Lineage:
     classes: dict[str, dict[str, frozenset[FieldClass]]] = field(default_factory=dict)
     types: dict[str, dict[str, DataType]] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+
+    def take_in(self, other: Lineage, prefix: str) -> None:
+        """What another process' steps are known by, under the step that called it."""
+        self.sources.update({f"{prefix}{step}": known for step, known in other.sources.items()})
+        self.classes.update({f"{prefix}{step}": known for step, known in other.classes.items()})
+        self.types.update({f"{prefix}{step}": known for step, known in other.types.items()})
+        self.open.update(f"{prefix}{step}" for step in other.open)
 
     def record(self, step: Step, fields: Fields) -> None:
         states = {name: fields.fields[name] for name in fields.names()}
@@ -65,8 +76,13 @@ class FlowCheck:
         catalog: Catalog,
         profiles: Mapping[str, Mapping[str, DataType]],
         partial: frozenset[Path],
+        processes: Processes | None = None,
+        trail: tuple[str, ...] = (),
     ) -> None:
+        """processes: finds what is called; None where nothing is known of other files. trail: who called this one."""
         self.spec = process.spec
+        self.processes = processes
+        self.trail = (*trail, process.name)
         self.report = report
         self._catalog = catalog
         self._profiles = profiles
@@ -99,6 +115,24 @@ class FlowCheck:
             classify.unclassified(self, step, known)
         classify.position(self, step)
         return fields
+
+    def call(self, name: str, step_id: str, path: Path, fields: Fields, parameters: Mapping[str, str]) -> Fields:
+        """What a called process returns. Findings are about the value at `path`, which names it."""
+        return follow_call(self, name, step_id, path, fields, parameters)
+
+    def inside(self, process: Process) -> FlowCheck:
+        """A check of a process that this one calls, with findings of its own."""
+        report = Report(process.name)
+        return FlowCheck(process, report, self._catalog, {}, frozenset(), self.processes, self.trail)
+
+    def entered(self, fields: Fields) -> Fields:
+        """This process as another one calls it, with these documents; returns what it returns."""
+        known = {}
+        for name, state in fields.fields.items():
+            classes = self.classified.classes(name)
+            known[name] = replace(state, classes=state.classes | classes, carried=state.carried | classes)
+        end = self.steps(self.spec.steps, ("spec", "steps"), replace(fields, fields=known))
+        return together(self._returns) if self._returns else end
 
     def returned(self, fields: Fields) -> None:
         """These documents go back to the process that called this one."""

@@ -11,19 +11,23 @@ from dataclasses import dataclass
 from dative.process.catalog import Catalog, default_catalog
 from dative.process.datatypes import DataType, parse_type
 from dative.process.findings import Report
-from dative.process.flow import FlowCheck, Lineage
+from dative.process.flow import FlowCheck, Lineage, Processes
 from dative.process.model import FieldClass, Process
 from dative.process.shapes import OperationSettings
 
 
 def follow(
-    process: Process, *, catalog: Catalog | None = None, profiles: Mapping[str, Mapping[str, str]] | None = None
+    process: Process,
+    *,
+    catalog: Catalog | None = None,
+    profiles: Mapping[str, Mapping[str, str]] | None = None,
+    processes: Processes | None = None,
 ) -> Lineage:
     """Sources, classes and types of every field after every step; for targets, of every field that is written."""
     types: dict[str, dict[str, DataType]] = {
         step: {name: parse_type(text) for name, text in fields.items()} for step, fields in (profiles or {}).items()
     }
-    check = FlowCheck(process, Report(process.name), catalog or default_catalog(), types, frozenset())
+    check = FlowCheck(process, Report(process.name), catalog or default_catalog(), types, frozenset(), processes)
     check.run()
     return check.lineage
 

@@ -18,6 +18,7 @@ from dative.process.text import read_yaml
 
 if TYPE_CHECKING:
     from dative.process.catalog import Catalog
+    from dative.process.flow import Processes
 
 PROCESS_MEDIA_TYPE = "application/vnd.dative.process.v1+json"
 
@@ -55,10 +56,12 @@ def check(
     filename: str,
     catalog: Catalog | None = None,
     profiles: Mapping[str, Mapping[str, str]] | None = None,
+    processes: Processes | None = None,
 ) -> Loaded:
     """`load`, then `validate` on what could be built: every finding of the file.
 
     profiles: step id of the source -> field -> type as text, where they are known; see `datatypes.parse_type`.
+    processes: finds the processes that this one calls; without it nothing is said of them.
     """
     from dative.process.validate import validate_draft  # late: the agent reads processes and checks none
 
@@ -72,6 +75,7 @@ def check(
         catalog=catalog,
         profiles=profiles,
         partial=loaded.partial,
+        processes=processes,
     )
     findings = in_file_order([*loaded.findings, *(found for found in meaning if found not in loaded.findings)])
     failed = any(finding.severity == "error" for finding in findings)

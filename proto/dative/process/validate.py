@@ -18,7 +18,7 @@ from dative.process.catalog import BIND_OPTIONS, Catalog, CatalogOperation, defa
 from dative.process.cron import cron_problem
 from dative.process.datatypes import parse_type
 from dative.process.findings import Finding, Path, Report, SourceMap, in_file_order, nearest
-from dative.process.flow import FlowCheck
+from dative.process.flow import FlowCheck, Processes
 from dative.process.model import Process
 from dative.process.scalars import is_time_zone
 from dative.process.shapes import SOURCES, OperationSettings, Step
@@ -37,13 +37,17 @@ def validate(
     catalog: Catalog | None = None,
     profiles: Mapping[str, Mapping[str, str]] | None = None,
     filename: str = "process.yaml",
+    processes: Processes | None = None,
 ) -> list[Finding]:
     """Every finding about the meaning of `process`, in file order.
 
     profiles: step id of the source -> field -> type as text, from the live system or a test; without them, the fields
-    that the source step lists are taken, of type `any`. Raises ValueError for a type that does not exist.
+    that the source step lists are taken, of type `any`. processes: finds what is called; without it nothing is said
+    of other files. Raises ValueError for a type that does not exist.
     """
-    return validate_draft(process, filename=filename, source_map=source_map, catalog=catalog, profiles=profiles)
+    return validate_draft(
+        process, filename=filename, source_map=source_map, catalog=catalog, profiles=profiles, processes=processes
+    )
 
 
 def validate_draft(
@@ -54,6 +58,7 @@ def validate_draft(
     catalog: Catalog | None,
     profiles: Mapping[str, Mapping[str, str]] | None,
     partial: frozenset[Path] = frozenset(),
+    processes: Processes | None = None,
 ) -> list[Finding]:
     """`validate` for a process some parts of which could not be built: nothing is said that these may explain."""
     report = Report(filename, source_map or SourceMap())
@@ -63,7 +68,7 @@ def validate_draft(
     types = {
         step: {name: parse_type(text) for name, text in fields.items()} for step, fields in (profiles or {}).items()
     }
-    FlowCheck(process, report, catalog, types, partial).run()
+    FlowCheck(process, report, catalog, types, partial, processes).run()
     return in_file_order(report.findings)
 
 

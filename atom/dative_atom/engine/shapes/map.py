@@ -30,7 +30,7 @@ class Map:
     def apply(self, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch:
         evaluation = self.query.evaluate(flow.session, batch)
         columns = [*(batch.column(name) for name in self.passed), *evaluation.columns]
-        return flow.failures(self.step, _assembled(columns, self.schema), evaluation.failures)
+        return flow.failures(self.step, assembled(columns, self.schema), evaluation.failures)
 
 
 def compile_map(at: Arrival) -> Map:
@@ -48,7 +48,8 @@ def compile_map(at: Arrival) -> Map:
     return Map(at.id, query, passed, pa.schema([*(schema.field(name) for name in passed), *fields]))
 
 
-def _assembled(columns: list[pa.Array], schema: pa.Schema) -> pa.RecordBatch:
+def assembled(columns: list[pa.Array], schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of these columns, of exactly the types of the schema."""
     # A type can be wider for no rows than for some (DuckDB's dictionaries, a view): it is made what was compiled.
     cast = [
         column if column.type == item.type else column.cast(item.type)

@@ -12,6 +12,8 @@ from dative.process.shapes import (
     MapSettings,
     MaskSettings,
     OperationSettings,
+    ProcessCallSettings,
+    ProcessRouteSettings,
     ReturnDocumentsSettings,
     RouteSettings,
     ShapeSettings,
@@ -26,6 +28,8 @@ from dative_atom.engine.shapes.dead_letter import compile_dead_letter
 from dative_atom.engine.shapes.decide import compile_decide
 from dative_atom.engine.shapes.map import compile_map
 from dative_atom.engine.shapes.mask import compile_mask
+from dative_atom.engine.shapes.process_call import compile_process_call
+from dative_atom.engine.shapes.process_route import compile_process_route
 from dative_atom.engine.shapes.return_documents import compile_return_documents
 from dative_atom.engine.shapes.route import compile_route
 from dative_atom.engine.shapes.stop import compile_stop
@@ -41,6 +45,8 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     BranchSettings: compile_branch,
     DeadLetterSettings: compile_dead_letter,
     StopSettings: compile_stop,
+    ProcessCallSettings: compile_process_call,
+    ProcessRouteSettings: compile_process_route,
     ReturnDocumentsSettings: compile_return_documents,
     OperationSettings: compile_target,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -18,11 +18,12 @@ from dative_atom.engine.routing import Flow, merged, run_steps
 
 @dataclass(frozen=True)
 class Route:
-    """values: of the ways, typed as the expression is. otherwise: of every value that is none of them, and of NULL."""
+    """values: typed as the expression is. of: the way of each value. otherwise: of every other value, and of NULL."""
 
     step: StepId
     query: Query
     values: pa.Array
+    of: pa.Array
     ways: Sequence[Sequence[Shape]]
     otherwise: Sequence[Shape]
     schema: pa.Schema | None
@@ -33,7 +34,7 @@ class Route:
 
     def apply(self, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch | None:
         evaluation = self.query.evaluate(flow.session, batch)
-        way = pc.index_in(evaluation.columns[0], value_set=self.values)
+        way = self.of.take(pc.index_in(evaluation.columns[0], value_set=self.values))
         going = flow.failures(self.step, batch, evaluation.failures)
         if going is not batch:
             way = way.take(pc.index_in(going.column(0), value_set=batch.column(0)))
@@ -48,14 +49,21 @@ class Route:
 def compile_route(at: Arrival) -> Route:
     settings = at.settings(RouteSettings)
     query, (kind,) = at.query([("value", settings.value)])
-    try:
-        values = pa.array(list(settings.routes), pa.string()).cast(kind)
-    except pa.ArrowException as error:
-        raise at.refused(f"a value of its routes is no {kind}, which the expression gives") from error
-    if len(pc.unique(values)) != len(values):
-        raise at.refused("two of its routes have the same value")
+    values = typed_values(at, settings.routes, kind)
     compiled = [at.steps(steps) for steps in settings.routes.values()]
     otherwise, otherwise_schema = at.steps(settings.default)
     effect = any(shape.effect for steps in (*(steps for steps, _ in compiled), otherwise) for shape in steps)
     schema = at.together(*(schema for _, schema in compiled), otherwise_schema)
-    return Route(at.id, query, values, [steps for steps, _ in compiled], otherwise, schema, effect)
+    of = pa.arange(0, len(compiled)).cast(pa.int32())
+    return Route(at.id, query, values, of, [steps for steps, _ in compiled], otherwise, schema, effect)
+
+
+def typed_values(at: Arrival, values: Iterable[str], kind: pa.DataType) -> pa.Array:
+    """The values as the expression gives them. StopRun when one can not be, or when two are the same."""
+    try:
+        typed = pa.array(list(values), pa.string()).cast(kind)
+    except pa.ArrowException as error:
+        raise at.refused(f"one of its values is no {kind}, which the expression gives") from error
+    if len(pc.unique(typed)) != len(typed):
+        raise at.refused("two of its values are the same value")
+    return typed

@@ -39,9 +39,9 @@ def _show_plan(app: App, plan: Plan) -> None:
 
 
 class Planned(NamedTuple):
-    """name: of the process that was asked for."""
+    """names: of the process that was asked for, then of those that it calls: they travel with it."""
 
-    name: str
+    names: tuple[str, ...]
     here: Situation
     following: Next
     plan: Plan
@@ -52,13 +52,20 @@ def planned(app: App, target: str, environment: str | None, molecule: str) -> Pl
     from dative_controller.cli import release, sources
     from dative_controller.cli.deploying import packed, versions_of
 
-    ready = sources.ready(sources.named(target))
+    together = sources.ready_with_called(sources.named(target))
     here = release.situation(app, environment, molecule)
-    versions = versions_of(ready.name, here.deployed)
-    part = packed(ready.name, ready.definition, ready.tables, here.frame.current, versions)
-    following = following_of(app, here, put=[part])
-    warnings = [f"{finding.message} ({finding.code.name}, line {finding.line})" for finding in ready.warnings]
-    return Planned(ready.name, here, following, release.plan(app, here, following, warnings))
+    parts = []
+    for ready in together:
+        versions = versions_of(ready.name, here.deployed)
+        parts.append(packed(ready.name, ready.definition, ready.tables, here.frame.current, versions))
+    following = following_of(app, here, put=parts)
+    warnings = [
+        f"{finding.message} ({finding.code.name}, line {finding.line})"
+        for ready in together
+        for finding in ready.warnings
+    ]
+    names = tuple(ready.name for ready in together)
+    return Planned(names, here, following, release.plan(app, here, following, warnings))
 
 
 def following_of(
@@ -192,15 +199,16 @@ def deploy(
 ) -> None:
     """Validate, pack, sign and deploy PROCESS: a file, or the name of a process below here.
 
-    The other processes of the molecule stay as they are.
+    Processes that it calls are deployed with it; the others of the molecule stay as they are.
     """
-    name, here, following, plan = planned(app, target, environment, molecule)
+    names, here, following, plan = planned(app, target, environment, molecule)
+    name = names[0]
     _show_plan(app, plan)
     if not plan.changed and here.frame.current and here.frame.current.artifacts == following.manifest.artifacts:
         app.done(f"{here.environment.name} runs exactly this already; nothing was deployed")
         _print(app, here, here.frame.current, "")
         return
-    refuse_incomplete(plan, (name,))
+    refuse_incomplete(plan, names)
     app.confirm(f"deploy {name}", here.environment, yes=yes)
     finish(
         app,
@@ -238,6 +246,7 @@ def undeploy(app: App, name: str, environment: str | None, molecule: str, watch:
     here = release.situation(app, environment, molecule)
     name = deployed_name(here, name)
     following = following_of(app, here, put=[], remove=(name,), message=message)
+    release.refuse_broken_calls(app, following)
     app.confirm(f"undeploy {name}", here.environment, yes=yes)
     undo = f"dative rollback --to {here.frame.generation} --env {here.environment.name}"
     finish(app, here, following, kind="deploy", message=message, undo=undo, watch=watch)

@@ -8,6 +8,8 @@ from dative.process.shapes.documents import DocumentsSettings, NothingSettings
 from dative.process.shapes.map import MapSettings
 from dative.process.shapes.mask import MaskSettings
 from dative.process.shapes.operation import OperationSettings
+from dative.process.shapes.process_call import ProcessCallSettings
+from dative.process.shapes.process_route import ProcessRouteSettings
 from dative.process.shapes.registry import BESIDE, SOURCES, VERBS
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
@@ -21,6 +23,7 @@ from dative.process.shapes.step import (
     RetrySettings,
     Step,
     VerifySettings,
+    renamed,
     walk,
 )
 from dative.process.shapes.stop import StopSettings
@@ -47,6 +50,8 @@ __all__ = [
     "Nesting",
     "NothingSettings",
     "OperationSettings",
+    "ProcessCallSettings",
+    "ProcessRouteSettings",
     "RetrySettings",
     "ReturnDocumentsSettings",
     "RouteSettings",
@@ -57,5 +62,6 @@ __all__ = [
     "TrySettings",
     "UnknownSettings",
     "VerifySettings",
+    "renamed",
     "walk",
 ]

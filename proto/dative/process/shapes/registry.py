@@ -14,6 +14,8 @@ from dative.process.shapes.documents import DocumentsSettings, NothingSettings
 from dative.process.shapes.map import MapSettings
 from dative.process.shapes.mask import MaskSettings
 from dative.process.shapes.operation import OperationSettings
+from dative.process.shapes.process_call import ProcessCallSettings
+from dative.process.shapes.process_route import ProcessRouteSettings
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
 from dative.process.shapes.step import Arm, Step
@@ -29,6 +31,8 @@ VERBS: dict[str, type[ShapeSettings]] = {
     "try": TrySettings,
     "dead_letter": DeadLetterSettings,
     "stop": StopSettings,
+    "process_call": ProcessCallSettings,
+    "process_route": ProcessRouteSettings,
     "return_documents": ReturnDocumentsSettings,
 }
 """Every verb of a step that is no operation, in the order of the reference."""
@@ -45,6 +49,8 @@ StepSettings = Annotated[
     | TrySettings
     | DeadLetterSettings
     | StopSettings
+    | ProcessCallSettings
+    | ProcessRouteSettings
     | ReturnDocumentsSettings
     | DocumentsSettings
     | NothingSettings

@@ -105,3 +105,25 @@ def walk(steps: tuple[Step, ...], path: Path) -> Iterator[tuple[Step, Path]]:
         yield step, here
         for place, arm in step.arms():
             yield from walk(arm, (*here, *place))
+
+
+def renamed(steps: tuple[Step, ...], prefix: str) -> tuple[Step, ...]:
+    """The same steps under ids that begin with `prefix`: a called process' steps inside its caller."""
+    return tuple(_renamed(step, prefix) for step in steps)
+
+
+def _renamed(step: Step, prefix: str) -> Step:
+    settings: Any = step.settings
+    nested = {
+        name: _renamed_lists(nesting, getattr(settings, name), prefix) for name, nesting in settings.FORM.nested.items()
+    }
+    held = settings.model_copy(update=nested) if nested else settings
+    return step.model_copy(update={"id": f"{prefix}{step.id}", "settings": held})
+
+
+def _renamed_lists(nesting: str, value: Any, prefix: str) -> Any:
+    if nesting == "steps":
+        return renamed(value, prefix)
+    if nesting == "routes":
+        return {key: renamed(steps, prefix) for key, steps in value.items()}
+    return tuple(arm.model_copy(update={"steps": renamed(arm.steps, prefix)}) for arm in value)

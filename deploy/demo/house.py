@@ -75,20 +75,24 @@ class House:
         self.salesforce = json.loads(line)
         return self.salesforce
 
-    def start_controller(self, *, public: str = "127.0.0.1:0", atoms: str = "127.0.0.1:0") -> str:
-        """Returns its public address. The same addresses again after a stop: atoms find it where it was."""
+    def start_controller(
+        self, *, public: str = "127.0.0.1:0", atoms: str = "127.0.0.1:0", flags: Sequence[str] = ()
+    ) -> str:
+        """Returns its public address. The same addresses again after a stop: atoms find it where it was.
+
+        flags: further ones of `dative serve`.
+        """
         arguments = ["serve", "--data-dir", str(self.directory / "controller"), "--listen-public", public]
         names = ["--host-name", "localhost", "--host-name", "127.0.0.1"]
-        line = self._start("controller", [_program("dative"), *arguments, "--listen-atoms", atoms, *names])
+        line = self._start("controller", [_program("dative"), *arguments, "--listen-atoms", atoms, *names, *flags])
         ready = dict(part.split("=", 1) for part in line.split()[1:])
         self.public, self.atom_address = ready["public"], ready["atoms"]
         return self.public
 
-    def start_atom(self, name: str = "hq-1") -> None:
-        """Run an atom that has joined; ready when it says that it is."""
-        self._start(
-            f"atom-{name}", [_program("dative-atom"), "run", "--data-dir", str(self.atom_directory(name))], False
-        )
+    def start_atom(self, name: str = "hq-1", *, flags: Sequence[str] = ()) -> None:
+        """Run an atom that has joined; ready when it says that it is. flags: further ones of `dative-atom run`."""
+        directory = str(self.atom_directory(name))
+        self._start(f"atom-{name}", [_program("dative-atom"), "run", "--data-dir", directory, *flags], False)
 
     def atom_directory(self, name: str = "hq-1") -> Path:
         return self.directory / f"atom-{name}"
@@ -98,13 +102,7 @@ class House:
         uri = self.start_erp()
         salesforce = self.start_salesforce()
         self.start_controller()
-        self.dative(
-            "login", "--server", self.public, "--data-dir", str(self.directory / "controller"), "--subject", "anna",
-            "--init-trust",
-        )  # fmt: skip
-        self.dative("env", "create", "dev")
-        self.join("hq-1")
-        self.start_atom("hq-1")
+        self.move_in()
         self.dative(
             "env", "set", "dev",
             "crm.connector=salesforce", f"crm.login_url={salesforce['url']}",
@@ -115,6 +113,16 @@ class House:
         key = self.directory / "connected-app.key"
         self.dative("env", "secret", "set", "crm.private_key", "--env", "dev", "--from-file", str(key))
         self.dative("vault", "key", "create", "--env", "dev")
+
+    def move_in(self, *, atom_flags: Sequence[str] = ()) -> None:
+        """The first admin logs in, makes the environment `dev`, and an atom joins it."""
+        self.dative(
+            "login", "--server", self.public, "--data-dir", str(self.directory / "controller"), "--subject", "anna",
+            "--init-trust",
+        )  # fmt: skip
+        self.dative("env", "create", "dev")
+        self.join("hq-1")
+        self.start_atom("hq-1", flags=atom_flags)
 
     def join(self, name: str, env: str = "dev") -> Said:
         """Invite an atom and let it join."""

@@ -63,16 +63,17 @@ def _place(step: Step, name: str) -> Path:
 
 def position(check: FlowCheck, step: Step) -> None:
     """Invariant 6: what a read resumes from is stored at the target and told to the controller."""
-    incremental = _options(step).get("incremental")
-    if not isinstance(incremental, dict):
-        return
-    keys = incremental.get("key") or ()
-    named = [("field", str(incremental.get("field", ""))), *(("key", str(key)) for key in keys)]
-    for option, name in named:
+    options, verb = _options(step), step.verb
+    named: list[tuple[Path, str]] = [(("spec", "source", verb, "key"), key) for key in options.get("key") or ()]
+    incremental = options.get("incremental")
+    if isinstance(incremental, dict):
+        named.append((("spec", "source", verb, "incremental", "field"), str(incremental.get("field", ""))))
+        named += [(("spec", "source", verb, "incremental", "key"), key) for key in incremental.get("key") or ()]
+    for path, name in named:
         if name in check.classified:
             kinds = "/".join(sorted(check.classified.classes(name)))
             message = f'"{name}" is {kinds} and would be part of the position that is saved'
-            check.report.value(codes.CLASSIFIED_POSITION, message, ("spec", "source", step.verb, "incremental", option))
+            check.report.value(codes.CLASSIFIED_POSITION, message, path)
 
 
 def _options(step: Step) -> Mapping[str, Any]:

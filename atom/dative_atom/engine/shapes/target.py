@@ -36,7 +36,10 @@ class Link:
 
 @dataclass(frozen=True)
 class TargetShape:
-    """Writes the documents. Applied and unchanged ones flow on; rejected and unknown ones take the catch route."""
+    """Writes the documents. Applied and unchanged ones flow on; rejected and unknown ones take the catch route.
+
+    tells_ids: False where a document's id at the target is a value that is disclosed to the target alone.
+    """
 
     step: StepId
     verb: str
@@ -44,6 +47,7 @@ class TargetShape:
     policy: RetryPolicy
     link: Link | None
     schema: pa.Schema
+    tells_ids: bool = True
     effect: bool = True
     composite: bool = False
     recorded: bool = True
@@ -65,7 +69,9 @@ class TargetShape:
             refused = pc.invert(done)
             flow.fail(self._refusals(batch.column(DOCUMENT).filter(refused), results.filter(refused)))
             batch, results = batch.filter(done), results.filter(done)
-        flow.written.append(Written(self.step, batch.column(DOCUMENT), _target_ids(results)))
+        # Invariant 6: receipts and tracked documents leave the atom, and this id may be a patient's number.
+        ids = _target_ids(results) if self.tells_ids else pa.nulls(results.num_rows, pa.string())
+        flow.written.append(Written(self.step, batch.column(DOCUMENT), ids))
         return batch if self.link is None else self._linked(self.link, batch, results, flow)
 
     def _refusals(self, documents: pa.Array, results: pa.RecordBatch) -> pa.RecordBatch:
@@ -127,7 +133,15 @@ def compile_target(at: Arrival) -> TargetShape:
     at.context.targets.append(Target(at.id, writer, documents))
     timeout_s = at.step.timeout.total_seconds() if at.step.timeout else None
     link = _link(at, pa.schema([*at.schema, *writer.result_fields]))
-    return TargetShape(at.id, at.step.verb, writer, policy_of(at.retry, timeout_s), link, at.schema)
+    return TargetShape(at.id, at.step.verb, writer, policy_of(at.retry, timeout_s), link, at.schema, _tells_ids(at))
+
+
+def _tells_ids(at: Arrival) -> bool:
+    """`result.id` is the first of the result columns, else of the key; where nobody says which, it may be any field."""
+    options = at.settings(OperationSettings).options
+    chosen = options.get("result_columns") or options.get("key")
+    disclosed = {name.lower() for name in at.step.discloses}
+    return not disclosed or (isinstance(chosen, list) and str(chosen[0]).lower() not in disclosed)
 
 
 def _link(at: Arrival, schema: pa.Schema) -> Link | None:

@@ -63,16 +63,22 @@ class TargetShape:
                 f"step {self.step}: {results.num_rows} outcomes for {batch.num_rows} documents", code=codes.READ_INVALID
             )
         documents, told = batch.column(DOCUMENT), (results.column("outcome"), results.column("code"))
-        flow.reached.append(Reached(self.step, documents, *told, _target_ids(results)))
+        flow.reached.append(Reached(self.step, documents, *told, self._ids(results)))
         done = pc.is_in(results.column("outcome"), value_set=pa.array([Outcome.APPLIED.value, Outcome.UNCHANGED.value]))
         if not pc.all(done).as_py():
             refused = pc.invert(done)
             flow.fail(self._refusals(batch.column(DOCUMENT).filter(refused), results.filter(refused)))
             batch, results = batch.filter(done), results.filter(done)
-        # Invariant 6: receipts and tracked documents leave the atom, and this id may be a patient's number.
-        ids = _target_ids(results) if self.tells_ids else pa.nulls(results.num_rows, pa.string())
-        flow.written.append(Written(self.step, batch.column(DOCUMENT), ids))
+        flow.written.append(Written(self.step, batch.column(DOCUMENT), self._ids(results)))
         return batch if self.link is None else self._linked(self.link, batch, results, flow)
+
+    def _ids(self, results: pa.RecordBatch) -> pa.Array:
+        """The documents' ids at the target, null where it has none or where they are not to be told."""
+        index = results.schema.get_field_index(RESULT_ID)
+        # Invariant 6: receipts and tracked documents are kept in the clear and leave the atom; this may be a patient's.
+        if index < 0 or not self.tells_ids:
+            return pa.nulls(results.num_rows, pa.string())
+        return results.column(index).cast(pa.string())
 
     def _refusals(self, documents: pa.Array, results: pa.RecordBatch) -> pa.RecordBatch:
         unknown = pc.equal(results.column("outcome"), Outcome.UNKNOWN.value)
@@ -115,11 +121,6 @@ class TargetShape:
         if batch.num_rows:
             flow.links.append(LinkRows(link.table, values, link.unique))
         return batch
-
-
-def _target_ids(results: pa.RecordBatch) -> pa.Array:
-    index = results.schema.get_field_index(RESULT_ID)
-    return pa.nulls(results.num_rows, pa.string()) if index < 0 else results.column(index).cast(pa.string())
 
 
 def _constant(text: str, rows: int) -> pa.Array:

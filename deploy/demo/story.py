@@ -81,7 +81,7 @@ class Story:
         _title("Repair one dead letter and retry it: the same document, under its own identity")
         letter = next(one for one in self.letters() if one["code"] == "expression.date_unreadable")
         account = letter["keys"]["Id"]
-        self.house.dative("dlq", "repair", letter["dead_letter_id"], "Customer_Since__c=02/28/2021")
+        self.house.dative("dlq", "edit", letter["dead_letter_id"], "Customer_Since__c=02/28/2021")
         retried = self.house.dative("dlq", "retry", letter["dead_letter_id"], "--env", "dev", "-o", "json").json()
         self.house.dative("execution", "watch", retried["items"][0]["execution_id"])
         assert letter["dead_letter_id"] not in {one["dead_letter_id"] for one in self.letters()}

@@ -34,6 +34,7 @@ def _beside(name: str) -> ModuleType:
     return module
 
 
+_beside("fake_dead_letters")
 fake_controller = _beside("fake_controller")
 BOOTSTRAP = fake_controller.BOOTSTRAP
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+# A module of this folder, which is no package; conftest.py loads it under this name first.
+import cli_fake_dead_letters as fake_dead_letters
 from dative.bundle.blobs import digest_of
 from dative.bundle.envelope import Envelope
 from dative.bundle.keys import SigningKey
@@ -45,6 +47,9 @@ class State:
     dead_letters: dict[str, types_pb2.DeadLetter] = field(default_factory=dict)
     payloads: dict[str, bytes] = field(default_factory=dict)
     repaired: dict[str, bytes] = field(default_factory=dict)
+    revealers: int = 0  # how many people may see classified fields
+    behind: int = 0  # revisions of a dead letter that the controller has not heard of yet
+    outcome: dict[str, Any] = field(default_factory=dict)  # what a dry run of an edit answers
     spans: list[control_pb2.Span] = field(default_factory=list)
     exported: list[bytes] = field(default_factory=list)
     documents: list[control_pb2.FoundDocument] = field(default_factory=list)
@@ -404,34 +409,6 @@ class Executions:
         return control_pb2.ExportSpansResponse()
 
 
-class DeadLetters:
-    def __init__(self, state: State) -> None:
-        self.s = state
-
-    def ListDeadLetters(self, _request: Any) -> Any:
-        return control_pb2.ListDeadLettersResponse(dead_letters=self.s.dead_letters.values())
-
-    def GetDeadLetter(self, request: Any) -> Any:
-        from dative.secrets import seal, seal_info
-
-        letter = self.s.dead_letters[request.dead_letter_id]
-        answer = control_pb2.GetDeadLetterResponse(
-            dead_letter=letter, seal_public_key=next(iter(self.s.atom_keys.values())).public_raw
-        )
-        if request.reader_public_key:
-            info = seal_info("dative/dead-letter/v1", letter.dead_letter_id)
-            answer.sealed_payload = seal(self.s.payloads[letter.dead_letter_id], request.reader_public_key, info)
-        return answer
-
-    def RepairDeadLetter(self, request: Any) -> Any:
-        self.s.repaired[request.dead_letter_id] = request.sealed_fields
-        return control_pb2.ControlRepairDeadLetterResponse()
-
-    def RetryDeadLetters(self, request: Any) -> Any:
-        self.s.commands.append(request)
-        return control_pb2.ControlRetryDeadLettersResponse(execution_ids=["01JRETRY"], dead_letters=1)
-
-
 SERVICES = {
     "AccessService": Access,
     "TrustService": Trust,
@@ -439,5 +416,5 @@ SERVICES = {
     "FleetService": Fleet,
     "DeploymentService": Deployments,
     "ExecutionService": Executions,
-    "DeadLetterService": DeadLetters,
+    "DeadLetterService": fake_dead_letters.DeadLetters,
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from dative.secrets import SealKey, open_sealed, seal_info
+from dative.secrets import SealKey
 from dative.v1 import agent_pb2, control_pb2, types_pb2
 
 TRACE = "4f" * 16
@@ -171,44 +171,6 @@ def test_a_trace_is_drawn_by_cause_with_errors_and_links(admin: Any, runs: Any) 
     assert "HTTP 429 error.type=connector.rate_limited" in lines[3]
     assert "2 spans, 1 with errors" in told.stderr
     assert "not whole" in told.stderr
-
-
-# ---- dead letters -----------------------------------------------------------------------------------------------
-
-
-def test_a_dead_letter_shows_reason_and_keys_but_no_payload_unless_asked(admin: Any, runs: Any) -> None:
-    told = admin("dlq", "show", "01JDEAD")
-    assert "since: not a date (expression.cast_failed)" in told.stdout
-    assert PERSONAL not in told.stdout
-    assert "next   dative dlq repair 01JDEAD since=VALUE" in told.stderr
-    assert "next   dative explain expression.cast_failed" in told.stderr
-
-
-def test_the_payload_is_opened_here_with_a_key_of_this_one_call(admin: Any, runs: Any) -> None:
-    assert PERSONAL in admin("dlq", "show", "01JDEAD", "--payload").stdout
-    payload = json.loads(admin("dlq", "show", "01JDEAD", "--payload", "-o", "json").stdout)["payload"]
-    assert payload == {"Id": "001A", "Name": PERSONAL}
-
-
-@pytest.mark.parametrize("how", ["arguments", "stdin"])
-def test_a_repair_is_sealed_to_the_atom(admin: Any, runs: Any, how: str) -> None:
-    if how == "arguments":
-        admin("dlq", "repair", "01JDEAD", "since=2026-01-31")
-    else:
-        admin("dlq", "repair", "01JDEAD", "--from-file", "-", stdin='{"since": "2026-01-31"}')
-    sealed = runs.repaired["01JDEAD"]
-    assert b"2026-01-31" not in sealed
-    opened = open_sealed(sealed, runs.atom_keys["hq-1"], seal_info("dative/dead-letter-repair/v1", "01JDEAD"))
-    assert json.loads(opened) == {"since": "2026-01-31"}
-
-
-def test_retry_takes_ids_or_a_selection_never_both(admin: Any, runs: Any) -> None:
-    assert admin("dlq", "retry", "01JDEAD", "-o", "name").stdout == "01JRETRY\n"
-    admin("dlq", "retry", "--env", "dev", "--code", "expression.cast_failed")
-    assert [list(one.dead_letter_ids) for one in runs.commands] == [["01JDEAD"], []]
-    assert runs.commands[1].environment == "dev"
-    admin("dlq", "retry", code=2)
-    admin("dlq", "retry", "01JDEAD", "--code", "x", code=2)
 
 
 def test_status_is_one_page_and_calls_only_when_somebody_is_needed(admin: Any, runs: Any) -> None:

@@ -81,7 +81,7 @@ def test_every_command_of_the_tree_has_help_with_a_sentence() -> None:
         process-validate process-test process-run process-list process-schema process-docs process-lineage
         vault-key-create vault-key-rotate vault-key-list vault-enrol vault-allow vault-forbid vault-readers vault-reveal
         deployment-list deployment-show execution-list execution-show execution-watch execution-cancel execution-receipts
-        trace-show dlq-list dlq-show dlq-repair dlq-retry audit-list audit-verify
+        trace-show dlq-list dlq-show dlq-edit dlq-retry dlq-discard dlq-assign dlq-expire audit-list audit-verify
     """
     # "rotate-release" holds a dash itself.
     assert leaves == {word.replace("-", " ").replace("rotate release", "rotate-release") for word in promised.split()}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import click
 
-ALIASES = {"ls": "list", "get": "show", "rm": "delete"}
+ALIASES = {"ls": "list", "get": "show", "rm": "delete", "repair": "edit"}
 """What fingers type anyway; hidden."""
 
 

@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "process": Entry(_AT + "process:group", "Validate, test, run and describe processes."),
         "execution": Entry(_AT + "execution:group", "Runs: list, show, watch, cancel."),
         "trace": Entry(_AT + "trace:group", "The trace of an execution as a waterfall."),
-        "dlq": Entry(_AT + "dlq:group", "Dead letters: look at them, repair and retry them."),
+        "dlq": Entry(_AT + "dlq:group", "Dead letters: look at them, edit, retry, assign or discard them."),
         "deployment": Entry(_AT + "deployment:group", "What was deployed, when and by whom."),
     },
     "The estate": {

@@ -96,7 +96,7 @@ def _trigger(**more):
 async def _deploy(joined, controller, tools, behaviour="finish", **trigger):
     """Deployed, and its schedule has been noted: from now on the clock may move."""
     await controller.deploy({"a": tools.process_json("a", behaviour, **_trigger(**trigger))})
-    await tools.until(lambda: joined.directory.schedules.exists(), "noted")
+    await tools.until(lambda: joined.directory.schedules.exists() and joined.agent.scheduler._last, "noted")
 
 
 async def _done(agent, tools, count=None):

@@ -39,9 +39,9 @@ async def test_an_idle_worker_leaves_after_a_while_and_comes_back_when_work_is_n
     runner = Runner(settings, Health(hand_clock), hand_clock)
     async with running(runner.run()):
         await tools.until(lambda: len(runner.pids) == 1, "a warm worker")
-        await tools.move(hand_clock, 119.0)
+        await tools.move(hand_clock, 60.0)
         assert len(runner.pids) == 1
-        await tools.move(hand_clock, 2.0)
+        await tools.move(hand_clock, 90.0)
         await tools.until(lambda: not runner.pids, "the idle worker has left")
         runner.expect()
         await tools.until(lambda: len(runner.pids) == 1, "a worker again")

@@ -186,13 +186,22 @@ class Scheduler:
             wait_s = self._wait_s()
             if wait_s <= WARM_BEFORE_S:
                 self._expect()
-            await either(self._clock, self._wake, wait_s - WARM_BEFORE_S if wait_s > WARM_BEFORE_S else wait_s)
+            if wait_s > 0:
+                await either(self._clock, self._wake, wait_s - WARM_BEFORE_S if wait_s > WARM_BEFORE_S else wait_s)
+            else:
+                await asyncio.sleep(0)  # one came due while the last was fired
 
     def _wait_s(self) -> float:
-        soonest = self.upcoming()
+        """Until the next planned time that has not been looked at; one that passed during the last look is due now."""
+        now = self._clock.now()
+        if self._draining():
+            return WAIT_MAX_S
+        soonest = [
+            one.after(self._last.get(one.key, now)) + timedelta(seconds=one.offset_s) for one in self.schedules()
+        ]
         if not soonest:
             return WAIT_MAX_S
-        return min(max((soonest[0][1] - self._clock.now()).total_seconds(), 0.01), WAIT_MAX_S)
+        return min((min(soonest) - now).total_seconds(), WAIT_MAX_S)
 
     async def look(self) -> None:
         """Fire what is due now."""

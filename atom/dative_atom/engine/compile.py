@@ -12,20 +12,26 @@ import duckdb
 import pyarrow as pa
 from dative.errors import StopRun
 from dative.errors import engine as codes
+from dative.process.flow_control import Partitions
 from dative.process.shapes import RetrySettings, Step
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.fuse import fuse
+from dative_atom.engine.lanes import compile_lanes
 from dative_atom.engine.plan import Context, Plan, Shape
 from dative_atom.engine.shapes.registry import COMPILERS
 from dative_atom.engine.shapes.try_catch import Try, split
 
 
-def compile_process(steps: Sequence[Step], profile: pa.Schema, context: Context) -> Plan:
+def compile_process(
+    steps: Sequence[Step], profile: pa.Schema, context: Context, partitions: Partitions | None = None
+) -> Plan:
     """profile: the source's columns. Opens the targets' writers. Raises StopRun engine.compile_failed."""
     schema = pa.schema([pa.field(DOCUMENT, pa.uint64(), nullable=False), *profile])
-    shapes, _ = compile_steps(steps, schema, context, None)
+    shapes = (
+        _lanes(steps, schema, context, partitions) if partitions else compile_steps(steps, schema, context, None)[0]
+    )
     first = next((index for index, shape in enumerate(shapes) if shape.effect), len(shapes))
     transform, deliver = list(shapes[:first]), list(shapes[first:])
     if deliver and isinstance(deliver[0], Try):
@@ -35,6 +41,20 @@ def compile_process(steps: Sequence[Step], profile: pa.Schema, context: Context)
             transform.append(head)
             deliver[0] = rest
     return Plan(transform, deliver, context.targets, context.queries)
+
+
+def _lanes(steps: Sequence[Step], schema: pa.Schema, context: Context, partitions: Partitions) -> list[Shape]:
+    """Lanes as far as they reach, and the steps behind them."""
+    try:
+        shapes, count, out = compile_lanes(
+            steps, schema, context, partitions, lambda step, arriving: _compile(step, arriving, context, None)
+        )
+    except duckdb.Error as error:
+        why = f"the lanes do not fit the source's documents: {str(error).splitlines()[0]}"
+        raise StopRun(why, code=codes.COMPILE_FAILED, where="flow_control") from error
+    if out is None:
+        return shapes
+    return [*shapes, *compile_steps(steps[count:], out, context, None)[0]]
 
 
 def compile_steps(

@@ -30,6 +30,7 @@ from dative_atom.engine.seeds import unique_columns
 from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
 from dative_atom.engine.starts import CALLER, CallerSource, NothingSource
 from dative_atom.engine.tracking import Tracking, classified_fields, tracking_of
+from dative_atom.engine.units import units_of
 from dative_atom.engine.vault import Vault
 from dative_atom.journal.contract import Execution, Journal
 
@@ -39,6 +40,8 @@ RECEIPTS_KEEP_PARAMETER: Final = "receipts_keep"
 RECEIPTS_KEEP_S: Final = 30 * 86400.0
 POOL_SHARE: Final = 2
 """DuckDB's own pool is this part of the worker's memory: batches on their way need the rest."""
+UNIT_SHARE: Final = 8
+"""A unit of `flow_control` weighs at most this part of the worker's memory: it is held whole, and copied on its way."""
 
 Connect = Callable[[ConnectionConfig], Connector]
 
@@ -128,9 +131,7 @@ class Opened:
     @property
     def batch_rows(self) -> int:
         """The execution's own, else the process', else the worker's; 1..BATCH_ROWS_MAX."""
-        asked = self.message.parameters.get(BATCH_ROWS_PARAMETER)
-        rows = int(asked) if asked and asked.isdigit() else self.process.spec.batch_rows
-        return min(max(rows or self.message.limits.batch_rows, 1), BATCH_ROWS_MAX)
+        return _batch_rows(self.message, self.process)
 
     def compile(self, profile: pa.Schema) -> Plan:
         """The plan for documents of this profile; opens the targets' writers in the calling thread."""
@@ -152,7 +153,8 @@ class Opened:
             keep_tokens=Vault(self.journal, self.mask_keys, self.message.environment_id).keep,
             processes=self.called,
         )
-        return compile_process(spec.steps, profile, context)
+        partitions = spec.flow_control.partitions if spec.flow_control is not None else None
+        return compile_process(spec.steps, profile, context, partitions)
 
     def _writer(self, step: Step, settings: OperationSettings, documents: pa.Schema) -> Writer:
         operation = _operation(step, settings)
@@ -163,6 +165,12 @@ class Opened:
     def close(self) -> None:
         self.connections.close()
         self.database.close()
+
+
+def _batch_rows(message: Message, process: Process) -> int:
+    asked = message.parameters.get(BATCH_ROWS_PARAMETER)
+    rows = int(asked) if asked and asked.isdigit() else process.spec.batch_rows
+    return min(max(rows or message.limits.batch_rows, 1), BATCH_ROWS_MAX)
 
 
 def open_execution(
@@ -187,6 +195,10 @@ def open_execution(
     given = {**message.parameters, **execution.parameters}
     connections = Connections(process, list(called.values()), message, connect)
     source = _source(process, execution, journal, connections, context, ledger)
+    if not execution.retry_of:
+        # Retried documents have no neighbours any more that they could be kept together with.
+        unit_bytes = message.limits.memory_bytes // UNIT_SHARE
+        source = units_of(source, process.spec.flow_control, _batch_rows(message, process), unit_bytes)
     return Opened(
         process=process,
         parameters=parameters,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import pyarrow as pa
 from dative.errors import DativeError, StopRun
@@ -55,6 +55,18 @@ class Source(Protocol):
         ...
 
 
+INSIDE: Final = "_inside"
+"""Key of a position inside a read: {"after": the source's own position, "rows": n, "hash": hex}; see `units`."""
+
+
+def own_position(position: Position | None) -> Position | None:
+    """The source's own position at or before this one, which may lie inside a read."""
+    if position is not None and INSIDE in position:
+        before: Position | None = position[INSIDE]["after"]
+        return before
+    return position
+
+
 class OpenReader(Protocol):
     def __call__(self) -> Reader: ...
 
@@ -76,7 +88,7 @@ class ReaderSource:
     def pieces(self, after: Position | None, first_document: int, rows_max: int) -> Iterator[Piece]:
         assert self._reader is not None  # noqa: S101  (open comes first)
         number = first_document
-        for read in self._reader.read(after, rows_max):
+        for read in self._reader.read(own_position(after), rows_max):
             yield self._piece(read, number)
             number += read.batch.num_rows
             self._tell()

@@ -22,3 +22,9 @@ CALL_ABORTED = Code(
     "A document failed in a called process, and the step says that this ends the execution.",
     "Correct what the message names; the batch was not settled, so the next execution reads it again.",
 )
+UNIT_TOO_LARGE = Code(
+    "shape.unit_too_large",
+    "RESOURCE_EXHAUSTED",
+    "More documents belong together than a unit of the process may have; nothing of the unit was written.",
+    "Raise `rows_max` of `flow_control` as far as memory allows, or choose smaller units.",
+)

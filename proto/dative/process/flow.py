@@ -95,6 +95,7 @@ class FlowCheck:
         """The whole process, source first."""
         fields = self._source()
         self._tracked(fields)
+        self._units(fields)
         self.steps(self.spec.steps, ("spec", "steps"), fields)
 
     @property
@@ -181,6 +182,15 @@ class FlowCheck:
                 kinds = ", ".join(sorted(classes))
                 message = f'"{key.field}" is classified {kinds} and would be tracked in the clear: hash({key.field})'
                 self.report.value(codes.CLASSIFIED_TRACKED, message, path, offset=0)
+
+    def _units(self, fields: Fields) -> None:
+        control = self.spec.flow_control
+        if control is None:
+            return
+        for index, name in enumerate(control.by):
+            self.known(name, fields, ("spec", "flow_control", "by", index))
+        for index, name in enumerate(control.partitions.by if control.partitions else ()):
+            self.known(name, fields, ("spec", "flow_control", "partitions", "by", index))
 
     def known(self, name: str, fields: Fields, path: Path, *, key: bool = False, offset: int | None = 0) -> bool:
         """Whether the documents have that field; a finding when not. key: it stands as a key at `path`."""

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from dative.process.findings import Path
+from dative.process.flow_control import FlowControl
 from dative.process.identifiers import IdentifierKind
 from dative.process.scalars import Duration, FieldName, Name, ProcessName, TrackedKey, TrackedText, parse_tracked
 from dative.process.shapes import OperationSettings, Settings, Step, walk
@@ -112,6 +113,10 @@ class Spec(Settings):
     )
     batch_rows: int | None = Field(
         default=None, ge=1, le=100_000, description="Documents a batch; the engine's choice."
+    )
+    flow_control: FlowControl | None = Field(
+        default=None,
+        description="Which documents travel and settle together; lanes. Left out: as the source gives them.",
     )
     steps: tuple[Step, ...] = Field(default=(), description="What happens to the documents, in this order.")
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from dative.process import schema, shapes
 from dative.process.catalog import Catalog, CatalogOperation, default_catalog
+from dative.process.flow_control import FlowControl, Partitions
 from dative.process.functions import FORBIDDEN, FUNCTIONS, PROPERTIES, Function
 from dative.process.identifiers import IDENTIFIERS
 from dative.process.model import Metadata, Parameter, RatesTable, ScheduleTrigger, Spec, XrefTable
@@ -86,6 +87,8 @@ def _process() -> Iterator[list[str]]:
     yield list(_identifiers())
     yield ["### triggers: `- schedule:`", "", *_about(ScheduleTrigger), *_keys(ScheduleTrigger, ("kind",)), ""]
     yield ["### parameters", "", *_about(Parameter), *_keys(Parameter), ""]
+    yield ["### flow_control", "", *_about(FlowControl), *_keys(FlowControl), ""]
+    yield ["`partitions` of `flow_control`:", "", *_about(Partitions), *_keys(Partitions), ""]
     for model, kind in ((RatesTable, "rates"), (XrefTable, "xref")):
         yield [f"### tables: `kind: {kind}`", "", *_about(model), *_keys(model, ("kind",)), ""]
 

@@ -21,8 +21,8 @@ FIELD_LENGTH_MAX = 128
 Name = Annotated[str, Field(pattern=STEP_NAME)]
 """A step, connection, table, queue or parameter: lower case, digits, - and _."""
 
-StepPath = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:-]{0,511}$")]
-"""A step as reports name it: its id, or `<call>.<step>` for a step of a called process."""
+StepPath = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:~-]{0,511}$")]
+"""A step as reports name it: its id, `<call>.<step>` for a step of a called process, `<step>~2` for a second lane."""
 
 ProcessName = Annotated[str, Field(pattern=PROCESS_NAME)]
 FieldName = Annotated[str, Field(min_length=1, max_length=FIELD_LENGTH_MAX)]

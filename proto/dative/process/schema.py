@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from dative.process import shapes
 from dative.process.catalog import Catalog, CatalogOperation, default_catalog
+from dative.process.flow_control import FlowControl
 from dative.process.model import API_VERSION, Metadata, Parameter, RatesTable, ScheduleTrigger, Spec, XrefTable
 from dative.process.scalars import STEP_NAME
 
@@ -59,6 +60,7 @@ def _spec(catalog: Catalog) -> dict[str, Any]:
         "parameters": {"type": "object", "additionalProperties": _model(Parameter)},
         "connections": {"type": "object", "additionalProperties": {"enum": sorted(catalog.connectors)}},
     }
+    own["flow_control"] = _model(FlowControl)
     for name, value in own.items():
         described = Spec.model_fields[name].description
         schema["properties"][name] = {**value, **({"description": described} if described else {})}

@@ -107,23 +107,24 @@ def walk(steps: tuple[Step, ...], path: Path) -> Iterator[tuple[Step, Path]]:
             yield from walk(arm, (*here, *place))
 
 
-def renamed(steps: tuple[Step, ...], prefix: str) -> tuple[Step, ...]:
-    """The same steps under ids that begin with `prefix`: a called process' steps inside its caller."""
-    return tuple(_renamed(step, prefix) for step in steps)
+def renamed(steps: tuple[Step, ...], prefix: str, suffix: str = "") -> tuple[Step, ...]:
+    """The same steps under other ids: a called process' inside its caller, those of a lane beside the other lanes."""
+    return tuple(_renamed(step, prefix, suffix) for step in steps)
 
 
-def _renamed(step: Step, prefix: str) -> Step:
+def _renamed(step: Step, prefix: str, suffix: str) -> Step:
     settings: Any = step.settings
     nested = {
-        name: _renamed_lists(nesting, getattr(settings, name), prefix) for name, nesting in settings.FORM.nested.items()
+        name: _renamed_lists(nesting, getattr(settings, name), prefix, suffix)
+        for name, nesting in settings.FORM.nested.items()
     }
     held = settings.model_copy(update=nested) if nested else settings
-    return step.model_copy(update={"id": f"{prefix}{step.id}", "settings": held})
+    return step.model_copy(update={"id": f"{prefix}{step.id}{suffix}", "settings": held})
 
 
-def _renamed_lists(nesting: str, value: Any, prefix: str) -> Any:
+def _renamed_lists(nesting: str, value: Any, prefix: str, suffix: str) -> Any:
     if nesting == "steps":
-        return renamed(value, prefix)
+        return renamed(value, prefix, suffix)
     if nesting == "routes":
-        return {key: renamed(steps, prefix) for key, steps in value.items()}
-    return tuple(arm.model_copy(update={"steps": renamed(arm.steps, prefix)}) for arm in value)
+        return {key: renamed(steps, prefix, suffix) for key, steps in value.items()}
+    return tuple(arm.model_copy(update={"steps": renamed(arm.steps, prefix, suffix)}) for arm in value)

@@ -86,7 +86,12 @@ def receipts(about: About, record: agent_pb2.ReceiptPart) -> Iterator[Receipt]:
     at = datetime.fromtimestamp(record.settled_at_ms / 1000, UTC).isoformat(timespec="milliseconds")
     keys = {name: name.partition(".")[2] for name in table.column_names if name.startswith("key.")}
     hashes = {name: name.partition(".")[2] for name in table.column_names if name.startswith("hash.")}
+    shared = "effect" in table.column_names
     for row in table.to_pylist():
+        # Rows that a batch's receipts share with its tracked documents: what came to no target is no receipt.
+        outcome = row["effect"] if shared else row["outcome"]
+        if outcome is None:
+            continue
         yield {
             "at": at,
             "execution": about.execution_id,
@@ -94,10 +99,10 @@ def receipts(about: About, record: agent_pb2.ReceiptPart) -> Iterator[Receipt]:
             "version": about.process_version,
             "batch": record.batch,
             "attempt": record.attempt,
-            "step": record.step,
+            "step": row["step"] if shared and outcome == "parked" else record.step,
             "document": row["document"],
             "made": row.get("made"),
-            "outcome": row["outcome"],
+            "outcome": outcome,
             "code": row["code"],
             "target": row["target"],
             "fencing_token": record.fencing_token,

@@ -10,7 +10,7 @@ from dative.clock import ManualClock
 from dative.errors import DativeError
 from dative.ids import ExecutionId, ProcessName, StepId
 from dative.receipts import whole
-from dative.secrets import SealKey, seal, seal_info
+from dative.secrets import MaskKeys, SealKey, seal, seal_info
 from dative.v1 import agent_pb2
 from dative_atom.agent.asking import PIECE_BYTES_MAX, SEARCHES_PER_MIN, Asking
 from dative_atom.agent.books import Books
@@ -19,6 +19,7 @@ from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.keys import environment_key, hashed_key, tracking_key
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+KEYS = MaskKeys({1: bytes(32)})
 RUN = ExecutionId("01JX0000000000000000000001")
 
 
@@ -47,7 +48,7 @@ def seal_key() -> SealKey:
 @pytest.fixture
 def asking(journal, clock, seal_key):
     books = Books(journal)
-    yield Asking(books, seal_key, clock, "E1")
+    yield Asking(books, seal_key, clock, "E1", lambda: KEYS)
     books.close()
 
 
@@ -56,7 +57,7 @@ def sealed(key: SealKey, value: bytes = b"+49 30 1", environment: str = "E1") ->
 
 
 async def test_a_sealed_key_is_hashed_as_its_documents_are(asking, seal_key) -> None:
-    expected = hashed_key("+49 30 1", tracking_key(environment_key("E1")))
+    expected = hashed_key("+49 30 1", tracking_key(environment_key(KEYS)))
     assert (await asking.hash_key(sealed(seal_key))).hash == expected
 
 

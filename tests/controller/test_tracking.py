@@ -209,6 +209,8 @@ async def test_a_dead_lettered_document_says_why_with_its_code(database: Databas
             "outcome": ["dead_lettered"],
             "step": ["shape"],
             "target": pa.array([None], pa.string()),
+            "effect": ["rejected"],
+            "code": ["database.constraint"],
             "key.Id": ["z"],
         }
     )
@@ -223,7 +225,7 @@ async def test_a_dead_lettered_document_says_why_with_its_code(database: Databas
     page = await find(database, Search(b"z"))
     one = page.documents[0]
     assert (one.reason, one.code, one.dead_letter_id) == ("since: no date", "expression.cast_failed", "D1")
-    assert (one.process_version, one.attempt, one.step, one.batch) == (7, 1, "shape", 1)
+    assert (one.process_version, one.attempt, one.step, one.batch, one.effect) == (7, 1, "shape", 1, "rejected")
 
 
 # ---- through the controller ---------------------------------------------------------------------------------------

@@ -54,8 +54,8 @@ def test_each_outcome_has_its_receipt_with_key_code_and_target(engine, accounts,
         ("A000000", "upsert", "applied", None, "A000000"),
         ("A000001", "upsert", "rejected", "database.constraint", None),
         ("A000002", "upsert", "applied", None, "A000002"),
-        ("A000004", "upsert", "applied", None, "A000004"),
         ("A000003", "shape", "parked", "expression.date_unreadable", None),
+        ("A000004", "upsert", "applied", None, "A000004"),
     ]
     assert {(one["execution"], one["process"], one["version"], one["attempt"]) for one in found} == {
         (execution.execution_id, "sync", 1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+from dative.secrets import MaskKeys
 from dative.v1 import telemetry_pb2, types_pb2
 from dative_atom.keys import environment_key, hashed_key, tracking_key
 
@@ -51,11 +52,11 @@ def test_each_document_is_found_by_its_key_with_where_it_came_to_rest(engine, ac
         record.tracked_documents for record in records(engine) if record.WhichOneof("kind") == "tracked_documents"
     ]
     rows = pa.ipc.open_stream(tracked[0].arrow).read_all()
-    assert rows.schema.names == ["document", "outcome", "step", "target", "key.Id"]
-    assert rows.to_pylist() == [
-        {"document": 0, "outcome": "filtered", "step": "halt", "target": None, "key.Id": "A000000"},
-        {"document": 1, "outcome": "written", "step": "upsert", "target": "A000001", "key.Id": "A000001"},
-        {"document": 2, "outcome": "dead_lettered", "step": "shape", "target": None, "key.Id": "A000002"},
+    assert rows.schema.names == ["document", "outcome", "step", "target", "effect", "code", "key.Id"]
+    assert [tuple(row.values()) for row in rows.to_pylist()] == [
+        (0, "filtered", "halt", None, None, None, "A000000"),
+        (1, "written", "upsert", "A000001", "applied", None, "A000001"),
+        (2, "dead_lettered", "shape", None, "parked", "expression.date_unreadable", "A000002"),
     ]
 
 
@@ -89,7 +90,7 @@ def test_a_classified_key_leaves_as_the_hash_that_a_search_makes_and_never_as_it
     hashes = pa.ipc.open_stream(part.arrow).read_all()["hash.Phone"]
     assert part.hashed
     assert hashes.type == pa.binary(16)
-    key = tracking_key(environment_key("env"))
+    key = tracking_key(environment_key(MaskKeys.from_hex(engine.keys.mask)))
     assert hashes.to_pylist() == [hashed_key(CANARY, key), None, hashed_key(phones[2], key)]
     assert all(CANARY.encode() not in record.body for record in engine.journal.outbox(0))
 

@@ -2,32 +2,76 @@
 
 They are settled with the batch (Invariants 1 and 2): a receipt is valid when the position is, and a batch that is done
 again leaves one receipt. A document that was parked before any target had seen it has a receipt too, of the step where
-it stopped, so that nothing which was not delivered is without its reason. What a
-step made of documents (parts, copies, joined ones) has one receipt for each document it was made of, with its own number
-beside theirs.
+it stopped, so that nothing which was not delivered is without its reason. What a step made of documents (parts, copies,
+joined ones) has one receipt for each document it was made of, with its own number beside theirs.
+
+A batch with one target, the usual one, writes its rows once: the receipts are the rows of its tracked documents with two
+columns more. Keys and target ids are most of either record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from dative.v1 import telemetry_pb2
 
 from dative_atom.documents.batch import DOCUMENT, ERROR_CODE, ERROR_STEP
+from dative_atom.engine.accounting import Fates
 from dative_atom.engine.derived import FIRST
 from dative_atom.engine.routing import Flow, Reached, rows_of
-from dative_atom.engine.tracking import in_parts
-from dative_atom.journal.contract import Receipts
+from dative_atom.engine.tracking import Effects, few_texts, in_parts, tracked
+from dative_atom.journal.contract import Receipts, SharedRows
 
 PARKED: Final = "parked"
 _LZ4: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 """Receipts stay on the atom, so a few bytes more cost less than the time that zstd takes."""
 
 
+@dataclass(frozen=True)
+class Books:
+    """What a settlement keeps of a batch's documents. tracked: serialized dative.v1.TrackedDocuments."""
+
+    tracked: list[bytes]
+    receipts: list[Receipts]
+
+
+def books_of(flow: Flow, fates: Fates, keys: pa.RecordBatch, about: telemetry_pb2.TrackedDocuments) -> Books:
+    """keys: of `Tracking.keys`; every row names its document by them. about: what every tracked record names."""
+    effects = _effects(flow, fates)
+    parts = list(tracked(fates, keys, about, effects))
+    bodies = [part.body for part in parts]
+    if effects is None or not parts:
+        return Books(bodies, receipts_of(flow, keys))
+    step = flow.reached[0].step
+    shared = [
+        Receipts(step, part.part, part.rows, b"", SharedRows(index, part.arrow)) for index, part in enumerate(parts)
+    ]
+    return Books(bodies, shared)
+
+
+def _effects(flow: Flow, fates: Fates) -> Effects | None:
+    """What the batch's one target has, row by row of the fates; None where that does not say all there is to say."""
+    if len(flow.reached) != 1 or flow.lineage.derivations:
+        return None
+    reached = flow.reached[0]
+    if not flow.parked and reached.documents.equals(fates.documents):
+        return Effects(few_texts(reached.outcome), few_texts(reached.code))
+    parked = list(_parked(flow))
+    documents = _concat([reached.documents, *(one.documents for one in parked)])
+    place = pc.index_in(fates.documents, value_set=documents)
+    outcome, code = (
+        pa.concat_arrays([getattr(one, name).cast(pa.string()) for one in (reached, *parked)]).take(place)
+        for name in ("outcome", "code")
+    )
+    return Effects(few_texts(outcome), few_texts(code))
+
+
 def receipts_of(flow: Flow, keys: pa.RecordBatch) -> list[Receipts]:
-    """keys: of `Tracking.keys`; every receipt names its document by them."""
+    """In rows of their own, one record or more for each time a target was reached."""
     origins = _origins(flow)
     counted: dict[str, int] = {}
     found: list[Receipts] = []
@@ -70,8 +114,8 @@ def _rows(reached: Reached, keys: pa.RecordBatch, origins: pa.Table | None) -> p
     columns = {
         "document": reached.documents,
         **({} if made is None else {"made": made}),
-        "outcome": reached.outcome.dictionary_encode(),
-        "code": reached.code.dictionary_encode(),
+        "outcome": few_texts(reached.outcome),
+        "code": few_texts(reached.code),
         "target": reached.target,
         **{name: keys.column(name) for name in keys.schema.names[1:]},
     }

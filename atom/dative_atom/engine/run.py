@@ -32,11 +32,10 @@ from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.message import Message
 from dative_atom.engine.parking import parked_documents, profile_of
 from dative_atom.engine.pipeline import Control, Reading, Start, Transformed, Transforming, numbered, until_halted
-from dative_atom.engine.receipts import receipts_of
+from dative_atom.engine.receipts import books_of
 from dative_atom.engine.reports import report_execution, report_spans
 from dative_atom.engine.retry import LOST_COMMIT, Attempts, Waits
 from dative_atom.engine.routing import Flow, Observer, run_steps
-from dative_atom.engine.tracking import tracked
 from dative_atom.journal.contract import Counts, Execution, ExecutionState, Journal, Settlement
 from dative_atom.telemetry.recorder import Recorder, parse_traceparent
 
@@ -257,6 +256,7 @@ class _Run:
         opened, source = self.opened, item.piece.documents
         now = self.surroundings.clock.now()
         keys = opened.tracking.keys(source, flow.session)
+        books = books_of(flow, fates, keys, self._about(item.batch, now))
         letters = parked_documents(flow, opened.classified, opened.tracking.fields, item.piece.origins)
         again = {letter.origin for letter in letters}
         return Settlement(
@@ -269,8 +269,8 @@ class _Run:
             dead_letters=letters,
             resolved=[origin for origin in item.piece.origins if origin not in again],
             links=flow.links,
-            tracked=list(tracked(fates, keys, self._about(item.batch), now)),
-            receipts=receipts_of(flow, keys),
+            tracked=books.tracked,
+            receipts=books.receipts,
             receipts_keep_s=self.receipts_keep_s,
             attempt=self.execution.attempt,
             fencing_token=self.message.fencing_token,
@@ -280,7 +280,7 @@ class _Run:
             profile=profile_of(source) if letters else None,
         )
 
-    def _about(self, batch: int) -> telemetry_pb2.TrackedDocuments:
+    def _about(self, batch: int, at: datetime) -> telemetry_pb2.TrackedDocuments:
         """What each record of tracked documents of this batch names."""
         execution = self.execution
         return telemetry_pb2.TrackedDocuments(
@@ -289,6 +289,7 @@ class _Run:
             process_version=execution.process_version,
             attempt=execution.attempt,
             batch=batch,
+            settled_at_ms=int(at.timestamp() * 1000),
         )
 
     def _move(self, item: Transformed) -> Counts | None:

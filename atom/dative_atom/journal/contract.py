@@ -110,18 +110,29 @@ class LinkRows:
 
 
 @dataclass(frozen=True)
+class SharedRows:
+    """Rows that a settlement holds once: the last `arrow` bytes of its tracked record number `tracked`."""
+
+    tracked: int
+    arrow: int
+
+
+@dataclass(frozen=True)
 class Receipts:
     """What one target has of the documents of one batch, or where they were parked before any target had seen them.
 
     part: index of its first row among the step's receipts of the batch. body: Arrow IPC stream, lz4, one row a document:
     document uint64; made uint64, of what steps made of it (only where they made any); outcome, code dictionary<string>;
-    target string; "key.<field>" string, "hash.<field>" binary(16).
+    target string; "key.<field>" string, "hash.<field>" binary(16). Or the rows of the batch's tracked documents, which
+    then have `effect` and `code` beside their `outcome` and `step`: a row without an effect is no receipt.
+    shared: on their way into the journal, in the place of such a body.
     """
 
     step: StepId
     part: int
     rows: int
     body: bytes
+    shared: SharedRows | None = None
 
 
 @dataclass(frozen=True)

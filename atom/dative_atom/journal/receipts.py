@@ -38,7 +38,7 @@ class ReceiptBook(Executions):
                     at,
                     at + settlement.receipts_keep_s,
                     one.rows,
-                    one.body,
+                    _body(settlement, one),
                 )
                 for one in settlement.receipts
             ],
@@ -78,3 +78,7 @@ class ReceiptBook(Executions):
             )
             for row in rows
         ]
+
+
+def _body(settlement: Settlement, one: Receipts) -> bytes:
+    return one.body if one.shared is None else settlement.tracked[one.shared.tracked][-one.shared.arrow :]

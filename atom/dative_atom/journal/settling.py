@@ -15,6 +15,7 @@ from dative.ids import ExecutionId
 from dative.v1 import telemetry_pb2
 
 from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
+from dative_atom.journal.framing import length_prefix
 from dative_atom.journal.receipts import ReceiptBook
 from dative_atom.journal.retries import Retries
 from dative_atom.journal.vault import VaultBlocks
@@ -26,16 +27,7 @@ _counts = msgspec.json.Decoder(Counts).decode
 POSITION_BYTES_MAX: Final = 4096
 
 
-def _tracked_record(serialized: bytes) -> bytes:
-    """A Record that holds these TrackedDocuments, put round the bytes as they are: parsing half a megabyte per batch
-    only to write it again cost a hundredth of a run."""
-    head = telemetry_pb2.Record.DESCRIPTOR.fields_by_name["tracked_documents"].number << 3 | 2
-    size, length = len(serialized), bytearray([head])
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    length.append(size)
-    return bytes(length) + serialized
+_TRACKED_FIELD: Final = telemetry_pb2.Record.DESCRIPTOR.fields_by_name["tracked_documents"].number
 
 
 class Settling(Retries, CrossReferences, ReceiptBook, VaultBlocks):
@@ -102,7 +94,7 @@ class Settling(Retries, CrossReferences, ReceiptBook, VaultBlocks):
             self.linked(db, links)
         self.receipted(db, settlement)
         for serialized in settlement.tracked:
-            self.reported(db, "tracked_documents", _tracked_record(serialized))
+            self.reported(db, "tracked_documents", length_prefix(_TRACKED_FIELD, len(serialized)) + serialized)
         return counts
 
     def _move(self, db: sqlite3.Connection, settlement: Settlement) -> None:

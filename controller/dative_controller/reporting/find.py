@@ -173,6 +173,8 @@ def _shown(row: Row[Any], match: dict[str, Any]) -> control_pb2.FoundDocument:
         outcome=match.get("outcome") or "",
         step=match.get("step") or "",
         target=match.get("target") or "",
+        effect=match.get("effect") or "",
+        code=match.get("code") or "",
         trace_id=row.trace_id or "",
         keys=keys,
         hashed_keys=hashed,

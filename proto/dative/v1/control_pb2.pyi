@@ -738,7 +738,7 @@ class Hasher(_message.Message):
     def __init__(self, environment: _Optional[str] = ..., environment_id: _Optional[str] = ..., atom: _Optional[str] = ..., seal_public_key: _Optional[bytes] = ...) -> None: ...
 
 class FoundDocument(_message.Message):
-    __slots__ = ("execution_id", "environment_id", "process", "atom_id", "document", "keys", "outcome", "step", "target", "reason", "dead_letter_id", "trace_id", "at", "process_version", "attempt", "batch", "code", "hashed_keys", "part_number")
+    __slots__ = ("execution_id", "environment_id", "process", "atom_id", "document", "keys", "outcome", "step", "target", "reason", "dead_letter_id", "trace_id", "at", "process_version", "attempt", "batch", "code", "hashed_keys", "effect", "part_number")
     class KeysEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -764,6 +764,7 @@ class FoundDocument(_message.Message):
     BATCH_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     HASHED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
     PART_NUMBER_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     environment_id: str
@@ -783,8 +784,9 @@ class FoundDocument(_message.Message):
     batch: int
     code: str
     hashed_keys: _containers.RepeatedScalarFieldContainer[str]
+    effect: str
     part_number: int
-    def __init__(self, execution_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., process: _Optional[str] = ..., atom_id: _Optional[str] = ..., document: _Optional[int] = ..., keys: _Optional[_Mapping[str, str]] = ..., outcome: _Optional[str] = ..., step: _Optional[str] = ..., target: _Optional[str] = ..., reason: _Optional[str] = ..., dead_letter_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., process_version: _Optional[int] = ..., attempt: _Optional[int] = ..., batch: _Optional[int] = ..., code: _Optional[str] = ..., hashed_keys: _Optional[_Iterable[str]] = ..., part_number: _Optional[int] = ...) -> None: ...
+    def __init__(self, execution_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., process: _Optional[str] = ..., atom_id: _Optional[str] = ..., document: _Optional[int] = ..., keys: _Optional[_Mapping[str, str]] = ..., outcome: _Optional[str] = ..., step: _Optional[str] = ..., target: _Optional[str] = ..., reason: _Optional[str] = ..., dead_letter_id: _Optional[str] = ..., trace_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., process_version: _Optional[int] = ..., attempt: _Optional[int] = ..., batch: _Optional[int] = ..., code: _Optional[str] = ..., hashed_keys: _Optional[_Iterable[str]] = ..., effect: _Optional[str] = ..., part_number: _Optional[int] = ...) -> None: ...
 
 class FindDocumentsResponse(_message.Message):
     __slots__ = ("documents", "next_before", "hashers")

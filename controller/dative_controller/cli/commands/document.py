@@ -22,7 +22,7 @@ _COLUMNS: list[Column] = [
     ("when", moment("at")),
     ("process", lambda item: f"{item['process']} r{item['process_version']}"),
     ("execution", "execution_id"),
-    ("outcome", "outcome"),
+    ("outcome", lambda item: "written, was there" if item["effect"] == "unchanged" else item["outcome"]),
     ("step", "step"),
     ("target", "target"),
     ("why", lambda item: f"{item['reason']} ({item['code']})" if item["reason"] else ""),

@@ -19,7 +19,7 @@ from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.keys import environment_key, hashed_key, tracking_key
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-KEYS = MaskKeys({1: bytes(32)})
+KEYS = MaskKeys({1: b"\x11" * 32})
 RUN = ExecutionId("01JX0000000000000000000001")
 
 
@@ -59,6 +59,8 @@ def sealed(key: SealKey, value: bytes = b"+49 30 1", environment: str = "E1") ->
 async def test_a_sealed_key_is_hashed_as_its_documents_are(asking, seal_key) -> None:
     expected = hashed_key("+49 30 1", tracking_key(environment_key(KEYS)))
     assert (await asking.hash_key(sealed(seal_key))).hash == expected
+    rotated = MaskKeys({1: b"\x11" * 32, 2: b"\x22" * 32})
+    assert environment_key(rotated) == environment_key(KEYS), "documents tracked before a rotation are found after it"
 
 
 @pytest.mark.parametrize(

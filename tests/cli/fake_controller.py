@@ -67,6 +67,7 @@ class State:
     refuse_phase: bool = False
     joins: list[control_pb2.CreateJoinTokenRequest] = field(default_factory=list)
     commands: list[Any] = field(default_factory=list)
+    vault: dict[str, str] = field(default_factory=dict)
     audit_broken: bool = False
     rendezvous: threading.Barrier | None = None  # where a login waits a moment for another one
     meanwhile: Callable[[], None] | None = None  # somebody else's change, right after an environment was read
@@ -409,6 +410,26 @@ class Executions:
         return control_pb2.ExportSpansResponse()
 
 
+class Vault:
+    def __init__(self, state: State) -> None:
+        self.s = state
+
+    def RevealToken(self, request: Any) -> Any:
+        from dative.errors.masks import TOKEN_UNKNOWN
+        from dative.secrets import seal, seal_info
+
+        value = self.s.vault.get(request.token)
+        if value is None:
+            raise DativeError("none of the 1 connected atoms holds it", code=TOKEN_UNKNOWN)
+        environment_id = self.s.environment(request.environment).environment_id
+        info = seal_info("dative/vault-reveal/v1", environment_id, request.token)
+        return control_pb2.ControlRevealTokenResponse(
+            sealed_value=seal(value.encode(), request.reader_public_key, info),
+            environment_id=environment_id,
+            atom="hq-1",
+        )
+
+
 SERVICES = {
     "AccessService": Access,
     "TrustService": Trust,
@@ -417,4 +438,5 @@ SERVICES = {
     "DeploymentService": Deployments,
     "ExecutionService": Executions,
     "DeadLetterService": fake_dead_letters.DeadLetters,
+    "VaultService": Vault,
 }

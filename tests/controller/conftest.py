@@ -88,6 +88,7 @@ class Admin:
         self.deployment = control_pb2_grpc.DeploymentServiceStub(self.channel)
         self.execution = control_pb2_grpc.ExecutionServiceStub(self.channel)
         self.dead_letter = control_pb2_grpc.DeadLetterServiceStub(self.channel)
+        self.vault = control_pb2_grpc.VaultServiceStub(self.channel)
 
     @property
     def metadata(self) -> tuple[tuple[str, str | bytes], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from dative.clock import ManualClock
 from dative.ids import ExecutionId, ProcessName
 from dative_atom.journal.contract import Execution
+from dative_atom.journal.database import _SCHEMA
 from dative_atom.journal.sqlite import SqliteJournal
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -25,6 +27,19 @@ def journal(tmp_path: Path, clock: ManualClock) -> Iterator[SqliteJournal]:
     journal = SqliteJournal(tmp_path / "journal.db", clock)
     yield journal
     journal.close()
+
+
+@pytest.fixture
+def first_version(tmp_path: Path) -> Path:
+    """A file as the first version of the journal made it, with nothing in it."""
+    path = tmp_path / "old.db"
+    db = sqlite3.connect(path)
+    db.executescript(_SCHEMA)
+    db.execute("INSERT INTO spool VALUES (1, 'epoch', 0, 0, 0)")
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    return path
 
 
 @pytest.fixture

@@ -314,6 +314,10 @@ def test_every_code_of_the_language_has_its_case() -> None:
     shown |= {code for *_, expected in CASES for code, _ in expected}
     elsewhere = {"process.too_many_steps", "process.test_mismatch"}  # the test above; test_cases.py
     elsewhere |= {"process.unknown_process", "process.not_callable", "process.call_cycle", "process.call_too_deep"}
+    elsewhere |= {
+        "process.property_unset", "process.property_read_before", "process.property_types",
+        "process.property_classified", "process.property_parallel", "process.reserved_property",
+    }  # test_properties.py  # fmt: skip
     at_run = {
         "cast_failed", "date_unreadable", "number_unreadable", "rate_missing", "lookup_missing", "evaluation_failed",
     }  # fmt: skip

@@ -21,7 +21,13 @@ ERROR_STEP: Final = "_error_step"
 ERROR_COLUMNS: Final = (ERROR_CODE, ERROR_REASON, ERROR_FIELD, ERROR_STEP)
 """Strings, only on the catch route: "expression.cast_failed", a sentence without values, target field, step id."""
 
-LINEAGE_COLUMNS: Final = (DOCUMENT, *ERROR_COLUMNS)
+
+def is_lineage(name: str) -> bool:
+    """Whether a column goes along with its document and is no field of it: number, reasons, document properties.
+
+    Every name that begins with _ is: no source and no map may make such a field.
+    """
+    return name.startswith("_")
 
 
 def number_documents(rows: pa.RecordBatch, first: int) -> pa.RecordBatch:
@@ -34,7 +40,7 @@ def number_documents(rows: pa.RecordBatch, first: int) -> pa.RecordBatch:
 
 def payload_fields(schema: pa.Schema) -> list[str]:
     """The profile's field names: all columns that are not lineage."""
-    return [name for name in schema.names if name not in LINEAGE_COLUMNS]
+    return [name for name in schema.names if not is_lineage(name)]
 
 
 def payload(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -40,7 +40,7 @@ def compile_process(
         if head is not None:
             transform.append(head)
             deliver[0] = rest
-    return Plan(transform, deliver, context.targets, context.queries)
+    return Plan(transform, deliver, context.targets, context.queries, context.running)
 
 
 def _lanes(steps: Sequence[Step], schema: pa.Schema, context: Context, partitions: Partitions) -> list[Shape]:

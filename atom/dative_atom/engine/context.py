@@ -26,6 +26,7 @@ from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.lookup import Tables, open_tables
 from dative_atom.engine.message import Message
 from dative_atom.engine.plan import Called, Context, Plan
+from dative_atom.engine.running import Running, restored
 from dative_atom.engine.seeds import unique_columns
 from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
 from dative_atom.engine.starts import CALLER, CallerSource, NothingSource
@@ -133,6 +134,10 @@ class Opened:
         """The execution's own, else the process', else the worker's; 1..BATCH_ROWS_MAX."""
         return _batch_rows(self.message, self.process)
 
+    def remembered(self) -> Running:
+        """What former executions and the settled batches of this one have left."""
+        return restored(self.journal.remembered(self.execution.execution_id, self.execution.stream))
+
     def compile(self, profile: pa.Schema) -> Plan:
         """The plan for documents of this profile; opens the targets' writers in the calling thread."""
         started_at = self.execution.started_at or self.execution.planned_at
@@ -152,6 +157,7 @@ class Opened:
             new_session=self.database.session,
             keep_tokens=Vault(self.journal, self.mask_keys, self.message.environment_id).keep,
             processes=self.called,
+            running=self.remembered().types(),
         )
         partitions = spec.flow_control.partitions if spec.flow_control is not None else None
         return compile_process(spec.steps, profile, context, partitions)

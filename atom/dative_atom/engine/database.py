@@ -18,6 +18,7 @@ from dative.errors import engine as codes
 
 from dative_atom.engine.bound import Bound, BoundConnection, BoundDatabase
 from dative_atom.engine.prepared import Statements
+from dative_atom.engine.running import Running
 
 MEMORY_BYTES_MIN: Final = 128 * 1024**2
 BATCH_VIEW: Final = "batch"
@@ -97,7 +98,10 @@ def _mib(count: int) -> str:
 
 
 class Session:
-    """One thread's connections: to the plain database and to the guarded one, each in its two ways."""
+    """One thread's connections: to the plain database and to the guarded one, each in its two ways.
+
+    running: what the execution remembers, as the queries of this thread's documents see it.
+    """
 
     def __init__(
         self, database: Database, plain: duckdb.DuckDBPyConnection, guarded: duckdb.DuckDBPyConnection
@@ -109,6 +113,7 @@ class Session:
         self._bound: dict[bool, BoundConnection] = {}
         self.answers: dict[object, pa.RecordBatch] = {}
         """What one statement has answered for queries that are still to be asked: see `small.py`."""
+        self.running = Running()
 
     def query(self, sql: str, batch: pa.RecordBatch, views: Sequence[tuple[str, pa.Table]] = ()) -> pa.RecordBatch:
         """Run a compiled query over the batch and return all rows as one batch.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import pyarrow as pa
 from dative.errors import StopRun
 from dative.errors import engine as codes
 from dative.process.expression import ExpressionError, field_name, parse_expression
@@ -23,6 +24,7 @@ from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine import dates, money
 from dative_atom.engine.database import literal, quoted
 from dative_atom.engine.lookup import Lookup, RateLookup, XrefLookup
+from dative_atom.engine.running import DOCUMENT_PROPERTY, PERSISTED, START, column_of
 
 _EVALUATION: Final = "expression.evaluation_failed"
 _DATE: Final = "expression.date_unreadable"
@@ -80,6 +82,8 @@ class Scope:
     """What the expressions of one query share: parameters, properties, tables, and the lookups they make.
 
     properties: name -> SQL of its value. rates: the process' one rates table, None where there is not one.
+    running: properties that the steps before set, and their types; own: their names in the execution, from those in the
+    process; remembered: those of them that are read here.
     """
 
     parameters: Mapping[str, str]
@@ -87,6 +91,9 @@ class Scope:
     tables: frozenset[str]
     rates: str | None
     lookups: list[Lookup] = field(default_factory=list)
+    running: Mapping[str, pa.DataType] = field(default_factory=dict)
+    own: Callable[[str], str] = str
+    remembered: dict[str, pa.DataType] = field(default_factory=dict)
 
     def compile(self, sql: str, where: str) -> Expression:
         """Compile one expression. where: "step to-customer, field phone". StopRun for what is not in the language."""
@@ -256,7 +263,21 @@ class _Writer:
         return self._converted(text, f"TRY_CAST({strictly} AS DECIMAL(38, {digits}))", _UNREADABLE, node)
 
     def property_(self, node: exp.Expr) -> str:
-        return self.scope.properties[self._positional(node)[0].name]
+        name = self._positional(node)[0].name
+        return self.scope.properties[name] if name in self.scope.properties else f"b.{quoted(self._own_property(name))}"
+
+    def _own_property(self, name: str) -> str:
+        """The column of a property that the process sets: it travels along, or the session shows it."""
+        if name.startswith(DOCUMENT_PROPERTY):
+            return column_of(name)
+        name = self.scope.own(name)
+        if name not in self.scope.running and name.startswith(PERSISTED):
+            # No step before sets it, so this one reads what former executions left.
+            name = START + name.removeprefix(PERSISTED)
+        elif name not in self.scope.running:
+            raise _refused(self.where, f"reads the property {name}, which no step before sets")
+        self.scope.remembered[name] = self.scope.running.get(name, pa.null())
+        return column_of(name)
 
     def _converted(self, value: str, converted: str, code: str, node: exp.Expr) -> str:
         if self.strict:

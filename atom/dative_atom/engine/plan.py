@@ -23,6 +23,7 @@ from dative_atom.engine.expression import Scope
 from dative_atom.engine.lookup import Tables
 from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow
+from dative_atom.engine.running import DOCUMENT_PROPERTY
 
 
 class Shape(Protocol):
@@ -115,6 +116,7 @@ class Context:
     mask_keys: of the environment, the same in every execution. started_at: of the execution's first attempt.
     keep_tokens: (tokens, their values as text) into the vault, before any target can see one of them.
     processes: those that may be called. calling: None for the process that the execution runs.
+    running: properties that compiled steps set, and those of former executions ("start.x"), with their types.
     """
 
     process: str
@@ -135,10 +137,18 @@ class Context:
     processes: Mapping[str, Called] = field(default_factory=dict)
     calling: Calling | None = None
     steps: Steps = field(default_factory=Steps)
+    running: dict[str, pa.DataType] = field(default_factory=dict)
 
     def scope(self) -> Scope:
         """A scope for the expressions of one query."""
-        return Scope(self.parameters, self.properties, self.tables.names, self.rates)
+        return Scope(
+            self.parameters, self.properties, self.tables.names, self.rates, running=self.running, own=self.own
+        )
+
+    def own(self, name: str) -> str:
+        """A property's name in the execution: of a called process it is another one than of its caller."""
+        travels = self.calling is None or name.startswith(DOCUMENT_PROPERTY)
+        return name if travels else f"{name}@{self.process}"
 
     def query(self, outputs: Sequence[tuple[str, str]], where: str) -> Query:
         """A query of (target field, SQL) pairs, all in one scope. Raises StopRun."""
@@ -153,13 +163,15 @@ class Context:
 class Plan:
     """A compiled process. transform runs ahead of deliver; together they are all its steps in order.
 
-    targets: every writer, in the order of the steps: the order in which they commit.
+    targets: every writer, in the order of the steps: the order in which they commit. running: the properties that the
+    steps set for other documents, with their types.
     """
 
     transform: Sequence[Shape]
     deliver: Sequence[Shape]
     targets: Sequence[Target]
     queries: Sequence[Query]
+    running: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     def transactional(self) -> Iterator[Target]:
         """The targets that commit together with their mark."""

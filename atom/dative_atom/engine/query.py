@@ -76,6 +76,7 @@ class Query:
         self._computed = [(name, item) for name, item in outputs if item.field is None]
         self._lookups: list[Lookup] = list(scope.lookups)
         self._tables = tables
+        self._remembered = dict(scope.remembered)
         self._fast = self._fast_columns()
         self._used = _used([*(sql for sql, _ in self._fast), *(lookup.join for lookup in self._lookups)])
         self._small = Small(self._fast, Picks(self._lookups, tables))
@@ -88,6 +89,7 @@ class Query:
             return Evaluation(self._columns(batch, {}))
         if batch.num_rows == 0 and self._types is not None:
             return Evaluation([pa.array([], type_) for type_ in self._types])
+        batch = session.running.shown(batch, self._remembered)
         needed = _projected(batch, self._used)
         result = self._small.run(session, needed)
         if result is not None:

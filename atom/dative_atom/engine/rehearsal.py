@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import pyarrow as pa
 from dative.clock import Clock
-from dative.ids import DeadLetterId
+from dative.ids import DeadLetterId, ExecutionId
 from dative.process.lineage import follow
 from dative.process.model import Process
 
@@ -89,7 +89,8 @@ def _led_through(
     plan = opened.compile(opened.source.open())
     piece = next(iter(opened.source.pieces(None, 0, 1)))
     effects = Effects("rehearsal", opened.execution.execution_id, 0, {}, 0, waits)
-    flow = Flow(0, piece.documents, opened.database.session(), recorder, process.name, effects)
+    running = opened.remembered().typed(plan.running)
+    flow = Flow(0, piece.documents, opened.database.session(), recorder, process.name, effects, running=running)
     documents = flow.failures(process.spec.source.id, piece.documents, unreadable(piece))  # type: ignore[arg-type]
     out = run_steps([*plan.transform, *plan.deliver], documents, flow)
     steps = process.spec.steps
@@ -163,6 +164,9 @@ class _Untouched:
         seeded = self._pairs(table, column, want)
         held = self._journal.xref_lookup(table, column, want, keys)
         return {**held, **{key: seeded[key] for key in keys if key in seeded}}
+
+    def remembered(self, execution_id: ExecutionId, stream: str) -> dict[str, bytes]:
+        return self._journal.remembered(execution_id, stream)
 
     def unknown_tokens(self, tokens: Sequence[str]) -> list[str]:  # noqa: ARG002
         """None: a token of a rehearsal stands for nothing, so the vault keeps nothing."""

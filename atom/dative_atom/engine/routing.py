@@ -26,6 +26,7 @@ from dative_atom.documents.batch import (
 from dative_atom.engine.database import Session
 from dative_atom.engine.derived import Lineage
 from dative_atom.engine.query import Failure
+from dative_atom.engine.running import Running
 from dative_atom.journal.contract import LinkRows
 from dative_atom.telemetry.recorder import Recorder
 
@@ -91,6 +92,7 @@ class Flow:
     """One batch on its way, in one stage of the pipeline.
 
     batch: its number. source: the documents as the source gave them, numbered. effects: None in the transform stage.
+    running: what the execution remembers.
     queue: where documents are parked that nothing catches. observe: called with what flows out of every step.
     handed_back: by the step that called a process, what that process returned; emptied by that step.
     """
@@ -114,8 +116,12 @@ class Flow:
     links: list[LinkRows] = field(default_factory=list)
     handed_back: list[tuple[StepId, pa.RecordBatch]] = field(default_factory=list)
     failed: int = 0
+    running: Running = field(default_factory=Running)
 
-    def fork(self, session: Session, effects: Effects) -> Flow:
+    def __post_init__(self) -> None:
+        self.running.source, self.running.lineage = self.source, self.lineage
+
+    def fork(self, session: Session, effects: Effects, running: Running) -> Flow:
         """This flow for the next stage: what is known so far, in lists of its own, so that a stage can start over."""
         return replace(
             self,
@@ -132,6 +138,7 @@ class Flow:
             masked=list(self.masked),
             links=list(self.links),
             handed_back=list(self.handed_back),
+            running=running.repeating(self.running),
         )
 
     def apart(self, session: Session) -> Flow:
@@ -145,6 +152,7 @@ class Flow:
             self.effects,
             self.observe,
             lineage=self.lineage,
+            running=self.running,
         )
 
     def take_in(self, other: Flow) -> None:
@@ -211,6 +219,8 @@ def run_steps(shapes: Sequence[Shape], batch: pa.RecordBatch, flow: Flow) -> pa.
 
 def run_step(shape: Shape, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch | None:
     """Lead the batch through one step, recorded as one span and one line of totals, however many documents it has."""
+    # The queries of this flow's thread see what is remembered as it stands for its documents.
+    flow.session.running = flow.running
     if not shape.recorded:
         return shape.apply(batch, flow)
     failed = flow.failed

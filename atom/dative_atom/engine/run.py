@@ -36,6 +36,7 @@ from dative_atom.engine.receipts import books_of
 from dative_atom.engine.reports import report_execution, report_spans
 from dative_atom.engine.retry import LOST_COMMIT, Attempts, Waits
 from dative_atom.engine.routing import Flow, Observer, run_steps
+from dative_atom.engine.running import Running, kept
 from dative_atom.journal.contract import Counts, Execution, ExecutionState, Journal, Settlement
 from dative_atom.telemetry.recorder import Recorder, parse_traceparent
 
@@ -130,6 +131,8 @@ class _Run:
         self.recorder = recorder
         self.control = surroundings.control
         self.ledger = JournalLedger(journal, execution.stream)
+        # What is remembered, in the stage ahead and as far as batches have settled.
+        self.ahead = self.settled = Running()
         self.waits = Waits(surroundings.clock, surroundings.wait or self.control.halted.wait)
 
     def run(self) -> None:
@@ -146,6 +149,7 @@ class _Run:
             self.plan = plan
             self.transactional = list(plan.transactional())
             start = self._resume()
+            self.ahead = self.settled = opened.remembered().typed(plan.running)
             reading.begin(start)
             transforming = Transforming(plan, opened.database, self._flow, self.control, opened.process.spec.source.id)
             transforming.start(reading.channel, start.batch)
@@ -161,8 +165,10 @@ class _Run:
             opened.close()
 
     def _flow(self, batch: int, documents: pa.RecordBatch, session: Session) -> Flow:
-        queue = self.opened.process.name
-        return Flow(batch, documents, session, self.recorder, queue, observe=self.surroundings.observe)
+        """A batch at the beginning of the transform stage; the batch before it has left that stage."""
+        self.ahead = self.ahead.after()
+        queue, observe = self.opened.process.name, self.surroundings.observe
+        return Flow(batch, documents, session, self.recorder, queue, observe=observe, running=self.ahead)
 
     def _context(self) -> RunContext:
         """What readers and writers are lent."""
@@ -246,11 +252,13 @@ class _Run:
             raise
 
     def _attempt(self, item: Transformed, effects: Effects, session: Session) -> Counts:
-        flow = item.flow.fork(session, effects)
+        flow = item.flow.fork(session, effects, self.settled)
         out = run_steps(self.plan.deliver, item.documents, flow) if item.documents is not None else None
         steps = self.opened.process.spec.steps
         fates = balance(flow, out, steps[-1].id if steps else self.opened.process.spec.source.id)
-        return effects.settle(self.journal, self.transactional, self._settlement(item, flow, fates))
+        counts = effects.settle(self.journal, self.transactional, self._settlement(item, flow, fates))
+        self.settled = flow.running.after()
+        return counts
 
     def _settlement(self, item: Transformed, flow: Flow, fates: Fates) -> Settlement:
         opened, source = self.opened, item.piece.documents
@@ -259,6 +267,7 @@ class _Run:
         books = books_of(flow, fates, keys, self._about(item.batch, now))
         letters = parked_documents(flow, opened.classified, opened.tracking.fields, item.piece.origins)
         again = {letter.origin for letter in letters}
+        keeps = kept(flow.running, persists=not self.execution.retry_of)
         return Settlement(
             execution_id=self.execution.execution_id,
             stream=self.execution.stream,
@@ -278,6 +287,8 @@ class _Run:
             seen=item.piece.seen.pairs(),
             forget_before=item.piece.seen.forget_before,
             profile=profile_of(source) if letters else None,
+            remembered=keeps.execution,
+            persisted=keeps.stream,
         )
 
     def _about(self, batch: int, at: datetime) -> telemetry_pb2.TrackedDocuments:

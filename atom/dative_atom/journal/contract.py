@@ -157,6 +157,7 @@ class Settlement:
     receipts: kept for receipts_keep_s; attempt and fencing_token: of whoever had these effects; at: when it had them.
     tracked: serialized dative.v1.TrackedDocuments messages. seen: the ledger's additions, key -> version, and the
     version before which it forgets. profile: of the documents in dead_letters, for whoever edits them.
+    remembered: properties of the execution, gone at its end; persisted: of the stream.
     """
 
     execution_id: ExecutionId
@@ -177,6 +178,8 @@ class Settlement:
     fencing_token: int = 0
     at: datetime | None = None
     profile: Profile | None = None
+    remembered: Mapping[str, bytes] = field(default_factory=dict)
+    persisted: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -250,6 +253,10 @@ class Journal(Letters, Protocol):
 
     def discard(self, execution_id: ExecutionId) -> None:
         """The target did not commit: forget the preparation."""
+        ...
+
+    def remembered(self, execution_id: ExecutionId, stream: str) -> dict[str, bytes]:
+        """Properties as of the last settled batch: those of its stream, and over them its own."""
         ...
 
     def position(self, stream: str) -> bytes | None: ...

@@ -78,6 +78,10 @@ CREATE TABLE vault_block (block INTEGER PRIMARY KEY, key_version INTEGER NOT NUL
 CREATE TABLE vault (token TEXT PRIMARY KEY, block INTEGER NOT NULL) WITHOUT ROWID;
 """,
     _LETTERS,
+    # What documents set for those after them. owner: an execution, until it has ended, or a stream, for good.
+    """
+CREATE TABLE remembered (owner TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY (owner, name)) WITHOUT ROWID;
+""",
 )
 """What brings a journal from each version to the next; a new one takes all of them, so there is one way to a schema."""
 SCHEMA_VERSION: Final = 1 + len(_UPGRADES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -86,6 +86,8 @@ class Settling(Retries, CrossReferences, ReceiptBook, VaultBlocks):
         )
         self._move(db, settlement)
         profile = self.keep_profile(db, settlement.profile)
+        self._remember(db, settlement.execution_id, settlement.remembered)
+        self._remember(db, settlement.stream, settlement.persisted)
         for parked in settlement.dead_letters:
             self.park(db, execution, parked, profile)
         for dead_letter_id in settlement.resolved:
@@ -96,6 +98,21 @@ class Settling(Retries, CrossReferences, ReceiptBook, VaultBlocks):
         for serialized in settlement.tracked:
             self.reported(db, "tracked_documents", length_prefix(_TRACKED_FIELD, len(serialized)) + serialized)
         return counts
+
+    def _remember(self, db: sqlite3.Connection, owner: str, values: Mapping[str, bytes]) -> None:
+        # Values of documents: sealed like these.
+        db.executemany(
+            "INSERT INTO remembered VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
+            [(owner, name, self.seal(body, f"{owner}/{name}")) for name, body in values.items()],
+        )
+
+    def remembered(self, execution_id: ExecutionId, stream: str) -> dict[str, bytes]:
+        with self.reading() as db:
+            rows = db.execute(
+                "SELECT owner, name, body FROM remembered WHERE owner IN (?1, ?2) ORDER BY owner = ?1",
+                (execution_id, stream),
+            ).fetchall()
+        return {name: self.unseal(body, f"{owner}/{name}") for owner, name, body in rows}
 
     def _move(self, db: sqlite3.Connection, settlement: Settlement) -> None:
         # Invariant 1: the position becomes valid in the transaction that explains every document read before it.

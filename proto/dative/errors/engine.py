@@ -76,6 +76,18 @@ PAYLOAD_UNREADABLE = Code(
     "A field of the dead letter does not fit the type that the source gives it.",
     "Repair the field and retry: dative dlq retry ID --set FIELD=VALUE.",
 )
+PROPERTY_TOO_LONG = Code(
+    "engine.property_too_long",
+    "INVALID_ARGUMENT",
+    "A property would hold a longer text than it may.",
+    "Keep a key or a fingerprint of the text, left(…) or sha256(…), and the text itself in a field.",
+)
+PROPERTY_UNREADABLE = Code(
+    "engine.property_unreadable",
+    "FAILED_PRECONDITION",
+    "A persisted property holds a value that does not fit the type that this version of the process gives it.",
+    "Give the property another name, or deploy the version that fits.",
+)
 CANCELLED = Code(
     "engine.cancelled",
     "CANCELLED",

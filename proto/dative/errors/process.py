@@ -90,6 +90,31 @@ UNKNOWN_TABLE = _code("unknown_table", "The process declares no table of this na
 WRONG_TABLE = _code("wrong_table", "The table is of another kind than the use needs.")
 UNKNOWN_COLUMN = _code("unknown_column", "The cross-reference table has no column of this name.")
 UNKNOWN_PARAMETER = _code("unknown_parameter", "The process declares no parameter of this name.")
+RESERVED_PROPERTY = _code(
+    "reserved_property", "This property tells about the execution and can not be set.", "Choose another name."
+)
+PROPERTY_UNSET = _code(
+    "property_unset",
+    "An expression reads a property that no step before it sets.",
+    "Put a `set_properties` before this step, or correct the name.",
+)
+PROPERTY_READ_BEFORE = _code(
+    "property_read_before",
+    "A process property is set by a step after one that reads it: what that one saw would depend on how documents are "
+    "cut into batches.",
+    "Move the `set_properties` before every step that reads the property.",
+)
+PROPERTY_TYPES = _code("property_types", "Two steps set the same property to values of types that do not go together.")
+PROPERTY_CLASSIFIED = _code(
+    "property_classified",
+    "A persisted property is kept beyond the execution, where no class follows a value, so it can hold none.",
+    "Mask the field before this step, or keep something else.",
+)
+PROPERTY_PARALLEL = _code(
+    "property_parallel",
+    "Arms that run at the same time can not set a property that other documents read: which one is last would be chance.",
+    "Set it before the branch or after it, or leave `parallel` out.",
+)
 NO_VERIFY = _code(
     "no_verify",
     "This write is not idempotent: when its answer is lost, only `verify:` can tell whether it was applied.",

@@ -128,6 +128,12 @@ class Expression:
     type: DataType = ANY
 
     @property
+    def properties(self) -> frozenset[str]:
+        """The names that it reads with property(), as far as they are written out."""
+        names = (literal_text(call.arguments[0]) for call in self.calls if call.name == "property" and call.arguments)
+        return frozenset(name for name in names if name is not None)
+
+    @property
     def constant(self) -> bool:
         return not self.fields
 

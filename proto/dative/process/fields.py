@@ -6,7 +6,7 @@ Plain data, so that a shape can say what it makes of them without knowing how ex
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -37,11 +37,15 @@ class FieldState:
 
 @dataclass(frozen=True)
 class Fields:
-    """The documents at one place. open: they may have more fields than are known here. ended: none come here."""
+    """The documents at one place. open: they may have more fields than are known here. ended: none come here.
+
+    properties: "document.region" -> what travels with them beside their fields.
+    """
 
     fields: Mapping[str, FieldState]
     open: bool = False
     ended: bool = False
+    properties: Mapping[str, FieldState] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         return [name for name, state in self.fields.items() if not state.dropped]
@@ -66,13 +70,19 @@ def together(arms: Iterable[Fields]) -> Fields:
 def _two_together(first: Fields, second: Fields) -> Fields:
     if first.ended or second.ended:
         return first if second.ended and not first.ended else second
-    fields: dict[str, FieldState] = {}
-    for name in (*first.fields, *(other for other in second.fields if other not in first.fields)):
-        one, other = first.fields.get(name), second.fields.get(name)
-        fields[name] = one or other or FieldState()
-        if one is not None and other is not None:
-            fields[name] = _one_of(one, other)
-    return Fields(fields, open=first.open or second.open)
+    return Fields(
+        _either(first.fields, second.fields),
+        open=first.open or second.open,
+        properties=_either(first.properties, second.properties),
+    )
+
+
+def _either(first: Mapping[str, FieldState], second: Mapping[str, FieldState]) -> dict[str, FieldState]:
+    found = {**second, **first}
+    return {
+        name: _one_of(first[name], second[name]) if name in first and name in second else state
+        for name, state in ((name, found[name]) for name in (*first, *(item for item in second if item not in first)))
+    }
 
 
 def _one_of(one: FieldState, other: FieldState) -> FieldState:

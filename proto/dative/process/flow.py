@@ -21,7 +21,10 @@ from dative.process.datatypes import ANY, DataType, parse_type
 from dative.process.expression import Expression, OwnCall, literal_text, read_expression
 from dative.process.fields import Fields, FieldState, together
 from dative.process.findings import Path, Report, nearest
+from dative.process.functions import PROPERTIES
+from dative.process.infer import property_key
 from dative.process.model import FieldClass, Process, RatesTable, XrefTable
+from dative.process.properties import RunningProperties
 from dative.process.shapes import (
     DocumentsSettings,
     NothingSettings,
@@ -90,6 +93,7 @@ class FlowCheck:
         self.classified = Classification.of(process.spec)
         self.lineage = Lineage()
         self._returns: list[Fields] = []
+        self.properties = RunningProperties()
 
     def run(self) -> None:
         """The whole process, source first."""
@@ -97,6 +101,8 @@ class FlowCheck:
         self._tracked(fields)
         self._units(fields)
         self.steps(self.spec.steps, ("spec", "steps"), fields)
+        if not self._partial:
+            self.properties.never_set(self.report)
 
     @property
     def head_is_partial(self) -> bool:
@@ -223,6 +229,8 @@ class FlowCheck:
     def _step(self, step: Step, path: Path, fields: Fields) -> Fields:
         settings = cast(ShapeSettings, step.settings)
         after = settings.follow(step, path, fields, self)
+        # Whatever a step makes of the fields, properties go on with the document.
+        after = replace(after, properties={**fields.properties, **after.properties})
         if _is_partial(self._partial, path, step) or isinstance(settings, UnknownSettings):
             # What was left out may have made fields or masked them: nothing is said of either from here on.
             unclassified = {name: replace(state, classes=frozenset()) for name, state in after.fields.items()}
@@ -240,6 +248,7 @@ class FlowCheck:
         answers = {f"result.{name}": state for name, state in (results or {}).items()}
         found = (answers.get(name) or self.reads(name, fields) for name in expression.fields)
         read = [state for state in found if state is not None]
+        read += [state for name in expression.properties if (state := self._property(name, fields)) is not None]
         return FieldState(
             expression.type,
             frozenset().union(*(state.sources for state in read)),
@@ -254,6 +263,9 @@ class FlowCheck:
     ) -> Expression | None:
         """The expression, its findings reported; None when it has no tree."""
         types = {name: state.type for name, state in fields.fields.items()}
+        types |= {
+            property_key(name): state.type for name, state in {**fields.properties, **self.properties.known}.items()
+        }
         expression, problems = read_expression(sql, types)
         for problem in problems:
             self.report.value(problem.code, problem.message, path, offset=problem.offset)
@@ -267,9 +279,24 @@ class FlowCheck:
                     self.report.value(codes.UNKNOWN_FIELD, message, path)
                 continue
             self.known(name, fields, path, offset=_place_of(name, sql))
+        for name in sorted(expression.properties):
+            self._known_property(name, path, fields)
         for call in expression.calls:
             self._call(call, path)
         return expression
+
+    def _property(self, name: str, fields: Fields) -> FieldState | None:
+        return fields.properties.get(name) or self.properties.known.get(name)
+
+    def _known_property(self, name: str, path: Path, fields: Fields) -> None:
+        """A property that the process sets is read: something before must set it."""
+        if name in PROPERTIES or self._partial:
+            return
+        if name.startswith("persisted.") or self._property(name, fields) is not None:
+            self.properties.read(name, path)
+            return
+        note = nearest(name, [*fields.properties, *self.properties.known])
+        self.report.value(codes.PROPERTY_UNSET, f'no step before this one sets "{name}"{note}', path)
 
     def condition(self, sql: str, path: Path, fields: Fields) -> Expression | None:
         """An expression that is true or false."""

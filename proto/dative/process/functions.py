@@ -79,7 +79,8 @@ _TABLE: tuple[tuple[Category, str, str, str, str], ...] = (
      "NULL.", "xref('account-customer', salesforce => Id, want => 'erp')", ""),
     ("own", "param(name: const text) -> text",
      "The value of a parameter of the process, as the environment sets it.", "param('company_code')", ""),
-    ("own", "property(name: const text) -> any", "What is known about the execution; the names are listed below.",
+    ("own", "property(name: const text) -> any", "What is known about the execution (the names are listed below), and what "
+     "`set_properties` has set.",
      "property('execution.started_at')", ""),
 
     ("text", "concat(*values: any) -> text", "Joins texts; NULL counts as empty.", "concat('a', NULL, 'b')", "ab"),

@@ -47,9 +47,15 @@ _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeE
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DIRECTIVE = re.compile(r"%(-?.|$)")
+_OWN_PROPERTY = re.compile(r"(document|process|persisted)\.")
 _DATE_DIRECTIVES = frozenset(["d", "m", "Y", "y", "b", "B", "a", "A", "j", "-d", "-m", "-y", "%"])
 _TIME_DIRECTIVES = _DATE_DIRECTIVES | frozenset(["H", "I", "M", "S", "f", "p", "z", "-H", "-I", "-M", "-S", "g", "n"])
 DATE_PARTS = frozenset(["year", "quarter", "month", "week", "day", "hour", "minute", "second", "millisecond"])
+
+
+def property_key(name: str) -> str:
+    """Under which key the type of a property that the process sets stands among the types of the fields."""
+    return f"property:{name}"
 
 
 def infer(tree: exp.Expr, fields: Mapping[str, DataType]) -> tuple[DataType, list[Problem]]:
@@ -382,6 +388,9 @@ class _Inference:
 
     def _result_property(self, call: _Called) -> DataType:
         name = literal_text(call.arguments[0])
+        if name is not None and _OWN_PROPERTY.match(name) and name not in PROPERTIES:
+            # Whether a step sets it is the validator's; its type comes with those of the fields.
+            return self._fields.get(property_key(name), types.ANY)
         if name is not None and name not in PROPERTIES:
             self._wrong(f"no property '{name[:60]}'{nearest(name, PROPERTIES)}", call.node, codes.WRONG_ARGUMENTS)
         return types.parse_type(PROPERTIES[name][0]) if name in PROPERTIES else types.ANY

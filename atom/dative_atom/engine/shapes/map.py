@@ -8,7 +8,7 @@ import pyarrow as pa
 from dative.ids import StepId
 from dative.process.shapes import MapSettings
 
-from dative_atom.documents.batch import LINEAGE_COLUMNS, payload_fields
+from dative_atom.documents.batch import is_lineage, payload_fields
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow
@@ -38,7 +38,7 @@ def compile_map(at: Arrival) -> Map:
     settings, schema = at.settings(MapSettings), at.schema
     targets = {name.lower() for name in settings.fields}
     rest = payload_fields(schema) if settings.keep == "rest" else []
-    lineage = [name for name in schema.names if name in LINEAGE_COLUMNS]
+    lineage = [name for name in schema.names if is_lineage(name)]
     passed = (*lineage, *(name for name in rest if name.lower() not in targets))
     query, types = at.query(list(settings.fields.items()))
     for name, type_ in zip(settings.fields, types, strict=True):

@@ -13,7 +13,7 @@ from dative.ids import StepId
 from dative.process.datatypes import DataType
 from dative.process.shapes import DocumentsSettings, ProcessCallSettings, renamed
 
-from dative_atom.documents.batch import DOCUMENT, ERROR_CODE, ERROR_STEP, LINEAGE_COLUMNS
+from dative_atom.documents.batch import DOCUMENT, ERROR_CODE, ERROR_STEP
 from dative_atom.documents.profile import arrow_type
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.called import inside
@@ -21,6 +21,7 @@ from dative_atom.engine.database import quoted
 from dative_atom.engine.plan import Shape
 from dative_atom.engine.query import Query
 from dative_atom.engine.routing import ERRORS, KEEP_DEFAULT_S, Caught, Flow, Parked, merged, run_steps
+from dative_atom.engine.running import DOCUMENT_PROPERTY, column_of
 from dative_atom.engine.shapes.map import assembled
 
 
@@ -30,11 +31,13 @@ class Entry:
 
     step: StepId
     query: Query
+    passed: Sequence[str]
     schema: pa.Schema
 
     def apply(self, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch:
         evaluation = self.query.evaluate(flow.session, batch)
-        made = assembled([batch.column(DOCUMENT), *evaluation.columns], self.schema)
+        columns = [*(batch.column(name) for name in self.passed), *evaluation.columns]
+        made = assembled(columns, self.schema)
         return flow.failures(self.step, made, evaluation.failures)
 
 
@@ -140,8 +143,9 @@ def _entry(at: Arrival, step: StepId, process: str, settings: DocumentsSettings)
         outputs.append((name, _typed(name, kind, at.schema.field(index).type)))
     query, types = at.query(outputs)
     fields = [pa.field(name, type_) for (name, _), type_ in zip(outputs, types, strict=True)]
-    lineage = [at.schema.field(name) for name in at.schema.names if name in LINEAGE_COLUMNS[:1]]
-    return Entry(step, query, pa.schema([*lineage, *fields]))
+    # Its properties go through with a document, whatever the called process knows of them.
+    passed = [name for name in at.schema.names if name == DOCUMENT or name.startswith(column_of(DOCUMENT_PROPERTY))]
+    return Entry(step, query, passed, pa.schema([*(at.schema.field(name) for name in passed), *fields]))
 
 
 _SQL = {"text": "VARCHAR", "integer": "BIGINT", "timestamp": "TIMESTAMPTZ", "binary": "BLOB"}

@@ -16,6 +16,7 @@ from dative.process.shapes import (
     ProcessRouteSettings,
     ReturnDocumentsSettings,
     RouteSettings,
+    SetPropertiesSettings,
     ShapeSettings,
     StopSettings,
     TrySettings,
@@ -32,12 +33,14 @@ from dative_atom.engine.shapes.process_call import compile_process_call
 from dative_atom.engine.shapes.process_route import compile_process_route
 from dative_atom.engine.shapes.return_documents import compile_return_documents
 from dative_atom.engine.shapes.route import compile_route
+from dative_atom.engine.shapes.set_properties import compile_set_properties
 from dative_atom.engine.shapes.stop import compile_stop
 from dative_atom.engine.shapes.target import compile_target
 from dative_atom.engine.shapes.try_catch import compile_try
 
 COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     MapSettings: compile_map,
+    SetPropertiesSettings: compile_set_properties,
     DecideSettings: compile_decide,
     RouteSettings: compile_route,
     MaskSettings: compile_mask,

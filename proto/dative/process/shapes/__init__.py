@@ -13,6 +13,7 @@ from dative.process.shapes.process_route import ProcessRouteSettings
 from dative.process.shapes.registry import BESIDE, SOURCES, VERBS
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
+from dative.process.shapes.set_properties import SetPropertiesSettings
 from dative.process.shapes.step import (
     MODIFIERS,
     STEPS_MAX,
@@ -55,6 +56,7 @@ __all__ = [
     "RetrySettings",
     "ReturnDocumentsSettings",
     "RouteSettings",
+    "SetPropertiesSettings",
     "Settings",
     "ShapeSettings",
     "Step",

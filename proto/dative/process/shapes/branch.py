@@ -10,7 +10,8 @@ from dative.errors import process as codes
 from dative.process.fields import Fields
 from dative.process.findings import Path
 from dative.process.shapes.base import Form, ShapeSettings
-from dative.process.shapes.step import Arm, Step
+from dative.process.shapes.set_properties import SetPropertiesSettings
+from dative.process.shapes.step import Arm, Step, walk
 
 if TYPE_CHECKING:
     from dative.process.flow import FlowCheck
@@ -45,4 +46,8 @@ class BranchSettings(ShapeSettings):
                 check.report.value(codes.WRONG_VALUE, f'two arms are called "{arm.name}"', here)
             names.add(arm.name)
             check.steps(arm.steps, (*here, "steps"), fields)
+            for inner, place in walk(arm.steps, (*here, "steps")) if self.parallel else ():
+                if isinstance(inner.settings, SetPropertiesSettings) and inner.settings.running():
+                    message = f'"{inner.id}" sets a property inside a parallel branch'
+                    check.report.key(codes.PROPERTY_PARALLEL, message, place)
         return fields

@@ -18,12 +18,14 @@ from dative.process.shapes.process_call import ProcessCallSettings
 from dative.process.shapes.process_route import ProcessRouteSettings
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
+from dative.process.shapes.set_properties import SetPropertiesSettings
 from dative.process.shapes.step import Arm, Step
 from dative.process.shapes.stop import StopSettings
 from dative.process.shapes.try_catch import TrySettings
 
 VERBS: dict[str, type[ShapeSettings]] = {
     "map": MapSettings,
+    "set_properties": SetPropertiesSettings,
     "decide": DecideSettings,
     "route": RouteSettings,
     "branch": BranchSettings,
@@ -42,6 +44,7 @@ SOURCES: dict[str, type[ShapeSettings]] = {"documents": DocumentsSettings, "noth
 
 StepSettings = Annotated[
     MapSettings
+    | SetPropertiesSettings
     | DecideSettings
     | RouteSettings
     | BranchSettings

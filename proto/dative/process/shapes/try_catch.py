@@ -36,7 +36,7 @@ class TrySettings(ShapeSettings):
             return after
         # The original document and the reason reach the catch path, whatever the steps had made of it.
         reasons = {name: FieldState(TEXT) for name in ERROR_FIELDS}
-        left = check.steps(self.catch, (*path, "catch"), Fields({**fields.fields, **reasons}, open=fields.open))
+        left = check.steps(self.catch, (*path, "catch"), replace(fields, fields={**fields.fields, **reasons}))
         # Documents that leave the catch route are documents like others again.
         plain = {name: state for name, state in left.fields.items() if name not in ERROR_FIELDS}
         return together((after, replace(left, fields=plain)))

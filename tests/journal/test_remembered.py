@@ -1,0 +1,116 @@
+"""What documents set for those after them: valid with the position, sealed, gone with its execution, across versions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dative.clock import ManualClock
+from dative.ids import ExecutionId
+from dative_atom.journal.contract import Counts, Execution, ExecutionState, Settlement
+from dative_atom.journal.sqlite import SqliteJournal
+
+# Settles as fast as it can, each batch with its number as position and as property, and says each batch afterwards.
+SETTLER = """
+import sys
+from pathlib import Path
+from dative.clock import SystemClock
+from dative_atom.journal.contract import Counts, Settlement
+from dative_atom.journal.sqlite import SqliteJournal
+journal = SqliteJournal(Path(sys.argv[1]), SystemClock())
+for batch in range(int(sys.argv[3]), 100_000):
+    value = b"%d" % batch
+    settlement = Settlement(sys.argv[2], "env/sync", batch, value, batch + 1, Counts(read=1, written=1),
+        remembered={"process.n": value}, persisted={"persisted.n": value})
+    journal.prepare(settlement)
+    journal.settle(execution_id=sys.argv[2])
+    print(batch, flush=True)
+"""
+
+
+def settlement(execution: Execution, batch: int = 0, **values: dict[str, bytes]) -> Settlement:
+    return Settlement(
+        execution.execution_id, execution.stream, batch, b"1", batch + 1, Counts(read=1, written=1), **values
+    )
+
+
+def another(journal: SqliteJournal, execution: Execution, **changed: object) -> ExecutionId:
+    planned = replace(execution, execution_id=ExecutionId("01JX0000000000000000000002"), **changed)
+    assert journal.plan(planned)
+    return planned.execution_id
+
+
+def test_properties_of_an_execution_and_of_its_stream_are_read_together(
+    journal: SqliteJournal, execution: Execution
+) -> None:
+    journal.settle(settlement(execution, remembered={"process.p": b"1"}, persisted={"persisted.q": b"2"}))
+    journal.settle(settlement(execution, 1, remembered={"process.p": b"3"}))
+    assert journal.remembered(execution.execution_id, "env/sync") == {"process.p": b"3", "persisted.q": b"2"}
+
+
+def test_a_preparation_sets_nothing_until_it_is_settled(journal: SqliteJournal, execution: Execution) -> None:
+    journal.prepare(settlement(execution, remembered={"process.p": b"1"}, persisted={"persisted.q": b"2"}))
+    assert journal.remembered(execution.execution_id, "env/sync") == {}
+    journal.settle(execution_id=execution.execution_id)
+    assert journal.remembered(execution.execution_id, "env/sync") == {"process.p": b"1", "persisted.q": b"2"}
+
+
+def test_settling_a_batch_again_sets_nothing_anew(journal: SqliteJournal, execution: Execution) -> None:
+    journal.settle(settlement(execution, persisted={"persisted.q": b"1"}))
+    journal.settle(settlement(execution, persisted={"persisted.q": b"2"}))
+    assert journal.remembered(execution.execution_id, "env/sync") == {"persisted.q": b"1"}
+
+
+@pytest.mark.parametrize("state", [ExecutionState.SUCCEEDED, ExecutionState.FAILED, ExecutionState.CANCELLED])
+def test_the_end_of_an_execution_leaves_what_is_persisted(
+    journal: SqliteJournal, execution: Execution, state: ExecutionState, clock: ManualClock
+) -> None:
+    journal.settle(settlement(execution, remembered={"process.p": b"1"}, persisted={"persisted.q": b"2"}))
+    journal.finish(execution.execution_id, state, clock.now(), None)
+    assert journal.remembered(execution.execution_id, "env/sync") == {"persisted.q": b"2"}
+    assert journal.remembered(another(journal, execution), "env/sync") == {"persisted.q": b"2"}
+
+
+def test_another_stream_and_another_execution_see_nothing(journal: SqliteJournal, execution: Execution) -> None:
+    journal.settle(settlement(execution, remembered={"process.p": b"1"}, persisted={"persisted.q": b"2"}))
+    assert journal.remembered(another(journal, execution), "env/other") == {}
+
+
+def test_values_are_nowhere_on_disk_in_the_clear(journal: SqliteJournal, execution: Execution, tmp_path: Path) -> None:
+    secret = b"an-unmistakable-value"
+    journal.settle(settlement(execution, remembered={"process.p": secret}, persisted={"persisted.q": secret}))
+    journal.close()
+    assert not [path for path in tmp_path.iterdir() if secret in path.read_bytes()]
+
+
+def test_a_kill_leaves_the_properties_of_the_position(
+    journal: SqliteJournal, execution: Execution, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        first = journal.resume(execution.execution_id).batch
+        arguments = [sys.executable, "-c", SETTLER, str(tmp_path / "journal.db"), execution.execution_id, str(first)]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(10)][-1]
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        position = journal.position("env/sync")
+        assert journal.remembered(execution.execution_id, "env/sync") == {
+            "process.n": position,
+            "persisted.n": position,
+        }
+
+
+def test_a_journal_of_the_first_version_is_brought_up_to_date(
+    first_version: Path, execution: Execution, clock: ManualClock
+) -> None:
+    newer = SqliteJournal(first_version, clock)
+    assert newer.plan(replace(execution, attempt=0))
+    newer.settle(settlement(execution, persisted={"persisted.q": b"2"}))
+    assert newer.remembered(execution.execution_id, "env/sync") == {"persisted.q": b"2"}
+    newer.close()

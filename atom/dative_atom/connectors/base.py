@@ -16,7 +16,7 @@ The order on any batch is the house's law (Invariants 1 and 8):
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -225,6 +225,55 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Foresight(StrEnum):
+    """What a write would do to one document's place at the target."""
+
+    CHANGE = "change"
+    NO_CHANGE = "no_change"
+    CANNOT_KNOW = "cannot_know"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a write would do, one row per document of the batch, in its order.
+
+    rows: columns outcome (string, of `Foresight`); code (string, of a rejection) and reason (string, no values in it),
+    null where there is nothing to say; changed (string, a JSON list of field names), before and after (strings, JSON
+    objects of those fields, values as text), null unless a document changes what is there already.
+    notes: sentences that hold for the target as a whole, as that its triggers may change more.
+    """
+
+    rows: pa.RecordBatch
+    notes: Sequence[str] = ()
+
+
+PREVIEW_FIELDS = pa.schema(
+    [pa.field(name, pa.string()) for name in ("outcome", "code", "reason", "changed", "before", "after")]
+)
+
+
+class Previewer(Protocol):
+    """One target operation that looks and writes nothing: neither rows, nor marks, nor tables of its own that stay."""
+
+    @property
+    def result_fields(self) -> pa.Schema:
+        """As `Writer.result_fields`."""
+        ...
+
+    def preview(self, documents: pa.RecordBatch) -> Preview:
+        """What `Writer.write` would do with these documents, after those that were asked about before."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Previewing(Protocol):
+    """A `Connector` that can look. It is another door than `writer`, because opening a writer may already write."""
+
+    def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer: ...
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import cast
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from dative.errors.connector import CONTRACT_BROKEN, UNEXPECTED
 
 from dative_atom.connectors.base import (
     POSITION_BYTES_MAX,
+    PREVIEW_FIELDS,
     Checked,
     ConnectionConfig,
     Connector,
@@ -27,6 +29,9 @@ from dative_atom.connectors.base import (
     Operation,
     Outcomes,
     Position,
+    Preview,
+    Previewer,
+    Previewing,
     Read,
     Reader,
     RunContext,
@@ -111,6 +116,19 @@ class GuardedConnector:
         self._check(operation, "target")
         with self._guard.errors("opening the writer"):
             return GuardedWriter(self._inner.writer(operation, context, documents), self._guard, documents)
+
+    def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer | None:
+        """None where the connector can not look."""
+        self._check(operation, "target")
+        if not hasattr(self._inner, "previewer"):
+            return None
+        looking = cast(Previewing, self._inner)
+        with self._guard.errors("opening the preview"):
+            return GuardedPreviewer(looking.previewer(operation, context, documents), self._guard)
+
+    def result_names(self, operation: Operation) -> list[str]:
+        """The result.* columns that the operation's spec promises."""
+        return [f"result.{name}" for name in self._spec.operations[operation.operation].results]
 
     def _check(self, operation: Operation, kind: str) -> None:
         known = [name for name, spec in self._spec.operations.items() if spec.kind == kind]
@@ -213,6 +231,28 @@ class GuardedWriter:
     def committed(self, stream: str) -> Mark | None:
         with self._guard.errors("asking for the mark"):
             return self._inner.committed(stream)
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._inner.close()
+
+
+class GuardedPreviewer:
+    """A `Previewer` that holds to the contract or stops the run."""
+
+    def __init__(self, inner: Previewer, guard: Guard) -> None:
+        self._inner, self._guard = inner, guard
+
+    @property
+    def result_fields(self) -> pa.Schema:
+        return self._inner.result_fields
+
+    def preview(self, documents: pa.RecordBatch) -> Preview:
+        with self._guard.errors("looking at the target"):
+            preview = self._inner.preview(documents)
+        if preview.rows.num_rows != documents.num_rows or not preview.rows.schema.equals(PREVIEW_FIELDS):
+            raise self._guard.broken("a preview that does not line up with its documents")
+        return preview
 
     def close(self) -> None:
         with suppress(Exception):

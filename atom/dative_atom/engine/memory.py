@@ -8,6 +8,7 @@ They are as strict as a real system: a position that is honoured, a target that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +18,15 @@ from dative.clock import Clock
 from dative.errors.connector import UnknownOutcome
 
 from dative_atom.connectors.base import (
+    PREVIEW_FIELDS,
     Checked,
     ConnectionConfig,
+    Foresight,
     Mark,
     Operation,
     Outcomes,
     Position,
+    Preview,
     Read,
     RunContext,
     Ticket,
@@ -124,6 +128,48 @@ class MemoryWriter:
         """Nothing is held."""
 
 
+class MemoryPreviewer:
+    """`connectors.base.Previewer` over a `MemoryTarget`."""
+
+    def __init__(self, target: MemoryTarget) -> None:
+        self._target = target
+        self._seen: set[tuple[Any, ...]] = set()
+
+    @property
+    def result_fields(self) -> pa.Schema:
+        return pa.schema([RESULT_ID])
+
+    def preview(self, documents: pa.RecordBatch) -> Preview:
+        rows = [self._foreseen(row) for row in to_json(documents)]
+        return Preview(pa.RecordBatch.from_pylist(rows, PREVIEW_FIELDS))
+
+    def _foreseen(self, row: dict[str, Any]) -> dict[str, Any]:
+        key = tuple(row.get(name) for name in self._target.key)
+        again, there = bool(key) and key in self._seen, self._target.rows.get(key)
+        self._seen.add(key)
+        if again:
+            return {"outcome": Foresight.CANNOT_KNOW.value, "reason": "an earlier document has the same key"}
+        if not key or there is None:
+            return {"outcome": Foresight.CHANGE.value}
+        changed = [name for name in row if row[name] != there.get(name)]
+        if not changed:
+            return {"outcome": Foresight.NO_CHANGE.value}
+        texts = [json.dumps({name: _text(one.get(name)) for name in changed}) for one in (there, row)]
+        return {
+            "outcome": Foresight.CHANGE.value,
+            "changed": json.dumps(changed),
+            "before": texts[0],
+            "after": texts[1],
+        }
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
 class MemoryReader:
     """`connectors.base.Reader` over a table. The position is the number of rows before it."""
 
@@ -175,6 +221,10 @@ class MemoryConnector:
         key = operation.options.get("key") or ()
         target = self._system.targets.setdefault(operation.step, MemoryTarget(tuple(key)))
         return MemoryWriter(target, documents)
+
+    def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> MemoryPreviewer:
+        key = operation.options.get("key") or ()
+        return MemoryPreviewer(self._system.targets.setdefault(operation.step, MemoryTarget(tuple(key))))
 
     def check(self, clock: Clock) -> Iterator[Checked]:
         yield Checked("memory", True, "always there")

@@ -8,11 +8,21 @@ import pyarrow as pa
 from dative.clock import Clock
 from dative.errors.base import DativeError
 
-from dative_atom.connectors.base import CallLog, Checked, ConnectionConfig, Operation, Reader, RunContext, Writer
+from dative_atom.connectors.base import (
+    CallLog,
+    Checked,
+    ConnectionConfig,
+    Operation,
+    Previewer,
+    Reader,
+    RunContext,
+    Writer,
+)
 from dative_atom.connectors.calls import Unlogged
 from dative_atom.connectors.database.postgres import PostgresSession, libpq_uri
+from dative_atom.connectors.database.preview import DatabasePreviewer
 from dative_atom.connectors.database.read import DatabaseReader
-from dative_atom.connectors.database.session import Session, quoted
+from dative_atom.connectors.database.session import LookingSession, Session, quoted
 from dative_atom.connectors.database.spec import DatabaseSettings, InsertOptions, QueryOptions, UpsertOptions
 from dative_atom.connectors.database.sqlite import SqliteSession
 from dative_atom.connectors.database.wired import WiredSession
@@ -43,6 +53,16 @@ class DatabaseConnector:
         schema = self._settings.mark_schema
         marks = f"{quoted(schema)}.{MARKS}" if schema else MARKS
         return DatabaseWriter(self._connect(context.calls), options, documents, marks, context.clock)
+
+    def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer:
+        options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")
+
+        def connect() -> LookingSession:
+            if self._is_sqlite:
+                return SqliteSession(self._settings, context.calls, read_only=True)
+            return PostgresSession(self._settings, self._password, context.calls)
+
+        return DatabasePreviewer(connect, options, documents, context.clock)
 
     def check(self, clock: Clock) -> Iterator[Checked]:  # noqa: ARG002 - no deadline but the connection's own
         """Connects, logs in and asks for the version."""

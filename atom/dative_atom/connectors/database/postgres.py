@@ -27,6 +27,7 @@ from dative_atom.connectors.database.session import (
     ROW,
     STAGE,
     Described,
+    Reactions,
     TargetColumn,
     literal,
     quoted,
@@ -260,6 +261,46 @@ class PostgresSession:
         )
         self.rollback()
         return found[0] if found else None
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def begin_looking(self) -> None:
+        # READ ONLY lets temporary tables be filled and refuses everything else.
+        self.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "BEGIN")
+
+    def reactions(self, table: str) -> Reactions:
+        """Bit 2 of tgtype: before the row's change; bit 64: instead of it. Source: PostgreSQL, trigger.h."""
+        oid = f"{literal(quoted_table(table))}::regclass"
+        triggers = self.rows(
+            "SELECT tgname::text, ((tgtype::int & 66) <> 0)::text FROM pg_trigger "
+            f"WHERE tgrelid = {oid} AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype::int & 20) <> 0 ORDER BY 1",
+            f"DESCRIBE {table}",
+        )
+        rules = self.rows(
+            f"SELECT rulename::text FROM pg_rewrite WHERE ev_class = {oid} AND ev_type <> '1' ORDER BY 1",
+            f"DESCRIBE {table}",
+        )
+        columns = self.rows(
+            "SELECT attname::text, (atthasdef OR attidentity <> '' OR attgenerated <> '')::text, attnotnull::text "
+            f"FROM pg_attribute WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            f"DESCRIBE {table}",
+        )
+        checks = self.rows(
+            f"SELECT conname::text FROM pg_constraint WHERE conrelid = {oid} AND contype IN ('c', 'f', 'x') ORDER BY 1",
+            f"DESCRIBE {table}",
+        )
+        before = [name for name, early in triggers if early == "true"] + [row[0] for row in rules]
+        after = [name for name, early in triggers if early != "true"]
+        return Reactions(
+            tuple(before),
+            tuple(after),
+            tuple(name for name, filled, _ in columns if filled == "true"),
+            tuple(name for name, filled, required in columns if required == "true" and filled != "true"),
+            tuple(row[0] for row in checks),
+        )
+
+    def json_text(self, sql: str) -> str:
+        return f"coalesce(to_json(CAST({sql} AS text))::text, 'null')"
 
     def version(self) -> str:
         return f"PostgreSQL {self.rows('SELECT current_setting($$server_version$$)', 'SELECT')[0][0]}"

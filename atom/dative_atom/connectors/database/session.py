@@ -42,6 +42,22 @@ class Described:
     selection: str
 
 
+@dataclass(frozen=True)
+class Reactions:
+    """What a table does by itself when a row is written.
+
+    before: triggers and rules that may change or drop the row, so that nobody can tell what it becomes. after: triggers
+    that run afterwards and may change other rows. filled: columns that the database gives a value to. required: columns
+    that must have one and get none by themselves. checks: conditions and references that a row must meet.
+    """
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+
+
 class Session(Protocol):
     """One connection to a database. Not for several threads at once. Errors are coded (see `errors.py`).
 
@@ -113,6 +129,20 @@ class Session(Protocol):
     def version(self) -> str: ...
 
     def close(self) -> None: ...
+
+
+class LookingSession(Session, Protocol):
+    """A session that compares and writes nothing: its server refuses every write to a table that stays."""
+
+    def begin_looking(self) -> None:
+        """One snapshot for everything that follows; only temporary tables that exist by now can be written to."""
+        ...
+
+    def reactions(self, table: str) -> Reactions: ...
+
+    def json_text(self, sql: str) -> str:
+        """SQL of a value as a JSON string, or as null."""
+        ...
 
 
 def quoted(name: str) -> str:

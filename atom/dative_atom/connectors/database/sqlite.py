@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ from dative_atom.connectors.database.session import (
     ROW,
     STAGE,
     Described,
+    Reactions,
     TargetColumn,
     quoted,
     quoted_list,
@@ -47,7 +49,8 @@ class SqliteSession:
 
     returns_in_order = False
 
-    def __init__(self, settings: DatabaseSettings, calls: CallLog) -> None:
+    def __init__(self, settings: DatabaseSettings, calls: CallLog, *, read_only: bool = False) -> None:
+        """read_only: the file is opened so that nothing can be written to it; temporary tables can."""
         self._calls = calls
         path = unquote(urlsplit(settings.url).path)[1:]
         if not Path(path).is_absolute():
@@ -55,7 +58,7 @@ class SqliteSession:
         with self._call("CONNECT"):
             # Batches run in the reader's and the writer's own threads, one session each.
             self._connection = sqlite3.connect(
-                f"{Path(path).as_uri()}?mode=rw",
+                f"{Path(path).as_uri()}?mode={'ro' if read_only else 'rw'}",
                 uri=True,
                 timeout=settings.connect_timeout,
                 isolation_level=None,
@@ -182,6 +185,41 @@ class SqliteSession:
             return self._connection.execute(  # type: ignore[no-any-return]
                 f"SELECT execution_id, batch, fencing_token FROM {table} WHERE stream = ?", (stream,)
             ).fetchone()
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def begin_looking(self) -> None:
+        self.run("BEGIN", "BEGIN")
+
+    def reactions(self, table: str) -> Reactions:
+        """A trigger of SQLite can not change the row that is being written, but one before it can leave the row out."""
+        schema, _, bare = table.rpartition(".")
+        master = f"{quoted(schema)}.sqlite_master" if schema else "sqlite_master"
+        with self._call(f"DESCRIBE {table}"):
+            found = self._connection.execute(
+                f"SELECT name, sql FROM {master} WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name",
+                (bare,),
+            ).fetchall()
+        early = re.compile(r"\b(BEFORE|INSTEAD\s+OF)\s+(INSERT|UPDATE)\b", re.IGNORECASE)
+        late = re.compile(r"\b(INSERT|UPDATE)\b.*?\bON\b", re.IGNORECASE | re.DOTALL)
+        before = [name for name, sql in found if early.search(sql)]
+        after = [name for name, sql in found if name not in before and late.search(sql)]
+        columns = self.rows(f"PRAGMA {_pragma('table_xinfo', table)}", f"DESCRIBE {table}")
+        rowid = [row[1] for row in columns if row[5]]
+        alias = rowid if len(rowid) == 1 and any(row[5] and row[2].upper() == "INTEGER" for row in columns) else []
+        filled = [row[1] for row in columns if row[4] is not None or row[6] or row[1] in alias]
+        required = [row[1] for row in columns if row[3] and row[1] not in filled]
+        references = self.rows(f"PRAGMA {_pragma('foreign_key_list', table)}", f"DESCRIBE {table}")
+        with self._call(f"DESCRIBE {table}"):
+            whole = self._connection.execute(
+                f"SELECT sql FROM {master} WHERE name = ? COLLATE NOCASE", (bare,)
+            ).fetchone()
+        checks = ["CHECK"] if whole and re.search(r"\bCHECK\s*\(", whole[0] or "", re.IGNORECASE) else []
+        checks += [f"reference to {row[2]}" for row in references]
+        return Reactions(tuple(before), tuple(after), tuple(filled), tuple(required), tuple(dict.fromkeys(checks)))
+
+    def json_text(self, sql: str) -> str:
+        return f"coalesce(json_quote(CAST({sql} AS text)), 'null')"
 
     def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"

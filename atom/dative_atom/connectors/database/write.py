@@ -62,11 +62,15 @@ class DatabaseWriter:
         try:
             self._target = self._checked_target(documents)
             self._results = self._described_results()
-            self._session.make_marks(marks)
-            self._session.make_stage(documents)
+            self._prepare()
         except BaseException:
             self._session.close()
             raise
+
+    def _prepare(self) -> None:
+        """What writing needs at the target."""
+        self._session.make_marks(self._marks)
+        self._session.make_stage(self._documents)
 
     @property
     def result_fields(self) -> pa.Schema:

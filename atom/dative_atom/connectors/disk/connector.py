@@ -8,8 +8,17 @@ import pyarrow as pa
 from dative.clock import Clock
 from dative.errors.base import DativeError
 
-from dative_atom.connectors.base import Checked, ConnectionConfig, Operation, Reader, RunContext, Writer
+from dative_atom.connectors.base import (
+    Checked,
+    ConnectionConfig,
+    Operation,
+    Previewer,
+    Reader,
+    RunContext,
+    Writer,
+)
 from dative_atom.connectors.disk.paths import checked_root
+from dative_atom.connectors.disk.preview import DiskPreviewer
 from dative_atom.connectors.disk.read import DiskReader
 from dative_atom.connectors.disk.spec import DiskSettings, ReadOptions, WriteOptions
 from dative_atom.connectors.disk.write import DiskWriter
@@ -29,6 +38,10 @@ class DiskConnector:
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:  # noqa: ARG002
         options = parsed(WriteOptions, operation.options, f"step {operation.step}")
         return DiskWriter(checked_root(self._settings.root), options)
+
+    def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer:  # noqa: ARG002
+        options = parsed(WriteOptions, operation.options, f"step {operation.step}")
+        return DiskPreviewer(checked_root(self._settings.root), options, context)
 
     def check(self, clock: Clock) -> Iterator[Checked]:  # noqa: ARG002 - nothing to wait for
         try:

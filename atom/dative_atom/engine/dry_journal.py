@@ -1,0 +1,123 @@
+"""The journal of a dry run: reads what the atom knows, keeps in memory what the run settles, and writes nothing.
+
+Only methods that are known to read are passed on; any other one, also one that comes later, is refused.
+"""
+
+# ruff: noqa: ARG002 - the contract names what a dry run has no use for
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from dative.errors import StopRun
+from dative.errors.dry_run import WRITES
+from dative.ids import ExecutionId
+
+from dative_atom.journal.contract import (
+    Counts,
+    Execution,
+    ExecutionState,
+    Journal,
+    LinkRows,
+    ParkedDocument,
+    Resume,
+    Settlement,
+)
+
+READS: Final = frozenset(
+    {"position", "ledger", "last_times", "dead_letter", "dead_letters", "token_block", "mask_readers"}
+)
+LETTERS_MAX: Final = 1000
+"""Of those that the run would park; what is more is counted only."""
+
+
+class DryJournal:
+    """`journal.contract.Journal` for one execution that was never planned. Threads share it as they share a journal."""
+
+    def __init__(self, journal: Journal, execution: Execution) -> None:
+        self._journal = journal
+        self._execution = execution
+        self._prepared: Settlement | None = None
+        self._seeds: dict[str, Mapping[str, Sequence[str]]] = {}
+        self.letters: list[ParkedDocument] = []
+        self.links = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in READS:
+            raise StopRun(f"a dry run was asked for journal.{name}", code=WRITES)
+        return getattr(self._journal, name)
+
+    # --- the execution, in memory -------------------------------------------------------------------------------------
+
+    def begin(self, execution_id: ExecutionId, at: datetime, trace_id: str = "") -> Execution:
+        self._execution = replace(
+            self._execution, state=ExecutionState.RUNNING, attempt=1, started_at=at, trace_id=trace_id
+        )
+        return self._execution
+
+    def execution(self, execution_id: ExecutionId) -> Execution:
+        return self._execution
+
+    def finish(
+        self,
+        execution_id: ExecutionId,
+        state: ExecutionState,
+        at: datetime,
+        failure: Mapping[str, str] | None,
+    ) -> Execution:
+        self._execution = replace(self._execution, state=state, finished_at=at, failure=failure)
+        return self._execution
+
+    def resume(self, execution_id: ExecutionId) -> Resume:
+        """From where the stream really stands."""
+        return Resume(self._journal.position(self._execution.stream), 0, 0, Counts())
+
+    def prepared(self, execution_id: ExecutionId) -> Settlement | None:
+        return None
+
+    def prepare(self, settlement: Settlement) -> None:
+        self._prepared = settlement
+
+    def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
+        """Counts it; its position, links, tracking and receipts go nowhere."""
+        settled = settlement or self._prepared
+        if settled is None:
+            raise StopRun("a dry run settled what it had not prepared", code=WRITES)
+        counts = self._execution.counts + settled.counts
+        self._execution = replace(self._execution, counts=replace(counts, batches=counts.batches + 1))
+        self.letters += settled.dead_letters[: LETTERS_MAX - len(self.letters)]
+        self.links += sum(len(next(iter(rows.columns.values()), ())) for rows in settled.links)
+        return self._execution.counts
+
+    def report(self, kind: str, body: bytes) -> None:
+        """A dry run reports to its caller, and to nobody else."""
+
+    def unknown_tokens(self, tokens: Sequence[str]) -> list[str]:
+        """None is kept, so none is asked for."""
+        return []
+
+    # --- cross-references: the journal's, or the rows that a table begins with ----------------------------------------
+
+    def xref_load(self, rows: LinkRows) -> int:
+        self._seeds[rows.table] = rows.columns
+        return self.xref_rows(rows.table)
+
+    def xref_rows(self, table: str) -> int:
+        if table in self._seeds:
+            return max((len(values) for values in self._seeds[table].values()), default=0)
+        return self._journal.xref_rows(table)
+
+    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]:
+        if table not in self._seeds:
+            return self._journal.xref_all(table, column, want)
+        columns = self._seeds[table]
+        return list(zip(columns[column], columns[want], strict=True))
+
+    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]:
+        if table not in self._seeds:
+            return self._journal.xref_lookup(table, column, want, keys)
+        wanted = set(keys)
+        return {key: value for key, value in self.xref_all(table, column, want) if key in wanted}

@@ -28,7 +28,7 @@ from dative_atom.journal.contract import (
 )
 
 READS: Final = frozenset(
-    {"position", "ledger", "last_times", "dead_letter", "dead_letters", "token_block", "mask_readers"}
+    {"position", "ledger", "last_times", "dead_letter", "dead_letters", "letter_profile", "receipts", "token_block"}
 )
 LETTERS_MAX: Final = 1000
 """Of those that the run would park; what is more is counted only."""

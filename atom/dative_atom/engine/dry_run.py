@@ -45,7 +45,7 @@ from dative_atom.connectors.connection import GuardedConnector
 from dative_atom.connectors.outcomes import OUTCOME_FIELDS
 from dative_atom.connectors.previews import all_of
 from dative_atom.documents.json import to_json
-from dative_atom.engine.context import read_process
+from dative_atom.engine.called import read_process
 from dative_atom.engine.dry_journal import DryJournal
 from dative_atom.engine.message import Message
 from dative_atom.engine.run import Connect, Surroundings, run_execution

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -21,10 +22,11 @@ from dative_atom.connectors.database.postgres import PostgresSession
 from dative_atom.connectors.database.spec import DatabaseSettings
 from dative_atom.connectors.database.sqlite import SqliteSession
 from dative_atom.connectors.registry import connector_spec
-from dative_atom.engine.dry_journal import DryJournal
+from dative_atom.engine import context
+from dative_atom.engine.dry_journal import READS, DryJournal
 from dative_atom.engine.dry_run import CAN_NOT_LOOK, DryRun, dry_run
 from dative_atom.engine.run import Surroundings
-from dative_atom.journal.contract import Execution, ExecutionState
+from dative_atom.journal.contract import Execution, ExecutionState, Journal
 from dative_atom.worker.protocol import Binding
 
 THERE = (
@@ -229,3 +231,16 @@ def test_a_journal_of_a_dry_run_refuses_what_it_does_not_know_to_read(tmp_path: 
         execution = Execution("01", "sync", 1, "env/sync", "manual", datetime(2026, 1, 1, tzinfo=UTC), "")
         with pytest.raises(StopRun, match="a dry run was asked for journal"):
             call(DryJournal(journal, execution))
+
+
+def test_a_dry_run_answers_everything_that_the_engine_asks_a_journal() -> None:
+    """What is new to the engine is refused until somebody says in READS that it only reads, or replaces it."""
+    methods = {name for one in Journal.__mro__ for name in vars(one) if not name.startswith("_")}
+    asked = {
+        found[1]
+        for path in Path(context.__file__).parent.glob("**/*.py")
+        if path.name not in ("dry_journal.py", "rehearsal.py", "receipt_export.py")
+        for found in re.finditer(r"\bjournal\.([a-z_]+)\(", path.read_text())
+    }
+    answered = READS | set(vars(DryJournal))
+    assert asked & methods <= answered, asked & methods - answered

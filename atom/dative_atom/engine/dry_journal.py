@@ -28,7 +28,17 @@ from dative_atom.journal.contract import (
 )
 
 READS: Final = frozenset(
-    {"position", "ledger", "last_times", "dead_letter", "dead_letters", "letter_profile", "receipts", "token_block"}
+    {
+        "position",
+        "ledger",
+        "last_times",
+        "dead_letter",
+        "dead_letters",
+        "letter_profile",
+        "receipts",
+        "remembered",
+        "token_block",
+    }
 )
 LETTERS_MAX: Final = 1000
 """Of those that the run would park; what is more is counted only."""
@@ -80,6 +90,9 @@ class DryJournal:
 
     def prepare(self, settlement: Settlement) -> None:
         self._prepared = settlement
+
+    def discard(self, execution_id: ExecutionId) -> None:
+        self._prepared = None
 
     def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
         """Counts it; its position, links, tracking and receipts go nowhere."""

@@ -220,7 +220,7 @@ def test_a_batch_of_other_columns_than_before_is_prepared_again(tools) -> None:
     ]
 
 
-def test_a_field_that_is_named_like_a_lookup_takes_the_other_way_and_ends_right(tools) -> None:
+def test_a_field_that_is_named_like_a_lookup_is_none(tools) -> None:
     session, _ = tools
     query = made(tools, "xref('link', crm => t, want => 'erp')")
     batch = pa.record_batch({"_document": pa.array([0], pa.uint64()), "t": ["k1"], "xref 0": ["mine"], "v": ["w"]})

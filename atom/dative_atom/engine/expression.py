@@ -49,6 +49,8 @@ _MAY_FAIL_NAMES: Final = frozenset(
         "url_decode",
     ]
 )
+_ASIDE: Final = "\x1f"
+"""Begins the name of what stands beside a document's fields, so that it is none of theirs."""
 _JSON_NAMES: Final = frozenset(["json_array_length", "json_extract", "json_extract_string"])
 _NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 
@@ -107,7 +109,7 @@ class Scope:
         strict = _Writer(self, where, strict=True)
         return Expression(fast.sql(tree), strict.sql(tree), tuple(fast.fallibles))
 
-    def xref(self, table: str, column: str, want: str, key: str, field_: str | None) -> str:
+    def xref(self, table: str, column: str, want: str, key: str) -> str:
         """The alias of that lookup, made once however often it is written."""
         for lookup in self.lookups:
             if isinstance(lookup, XrefLookup) and (lookup.table, lookup.column, lookup.want, lookup.key) == (
@@ -117,7 +119,7 @@ class Scope:
                 key,
             ):
                 return lookup.alias
-        self.lookups.append(XrefLookup(f"xref {len(self.lookups)}", table, column, want, key, field_))
+        self.lookups.append(XrefLookup(f"{_ASIDE}xref {len(self.lookups)}", table, column, want, key))
         return self.lookups[-1].alias
 
     def rate(self, table: str, source: str, target: str, on: str | None) -> str:
@@ -130,12 +132,8 @@ class Scope:
                 on,
             ):
                 return lookup.alias
-        self.lookups.append(RateLookup(f"rate {len(self.lookups)}", table, source, target, on))
+        self.lookups.append(RateLookup(f"{_ASIDE}rate {len(self.lookups)}", table, source, target, on))
         return self.lookups[-1].alias
-
-
-def _field_of(node: exp.Expr) -> str | None:
-    return field_name(node) if isinstance(node, exp.Column) else None
 
 
 def _refused(where: str, why: str) -> StopRun:
@@ -322,7 +320,7 @@ class _Writer:
         ):
             raise _refused(self.where, "looks up by a value that is itself looked up; compute that in a map before")
         key = self.sql(key_node)
-        alias = self.scope.xref(table.name, column, want.name, self.joined(key_node, key), _field_of(key_node))
+        alias = self.scope.xref(table.name, column, want.name, self.joined(key_node, key))
         found = f"{quoted(alias)}.v"
         if missing is not None and missing.name == "null":
             # A key that can not be computed is no missing row.

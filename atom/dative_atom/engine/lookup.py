@@ -1,4 +1,4 @@
-"""Tables that expressions join: rates, and cross-references, held or fetched by key for each batch.
+"""Tables that expressions look things up in: rates, and cross-references, held or asked by key for each batch.
 
 A cross-reference of at most HELD_ROWS_MAX rows is held in the execution's database as it stands when the execution
 begins; a larger one is asked once per batch for the keys of that batch, so that memory stays flat. Rows that this
@@ -16,20 +16,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from dative.process.model import RatesTable, Spec
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.database import Session, quoted
+from dative_atom.engine.database import quoted
 from dative_atom.engine.money import Rates, read_rates
 from dative_atom.engine.seeds import read_seed
 from dative_atom.journal.contract import LinkRows
 
 HELD_ROWS_MAX: Final = 100_000
-JOIN_SHARE: Final = 10
-"""A held table up to this many times the batch is joined whole: building its hash table costs 6 ms a million rows and
-up; below, its rows are picked by key (measured, engine/README.md)."""
-KEYED_SCHEMA: Final = pa.schema([("k", pa.string()), ("v", pa.string())])
 
 
 class CrossReferences(Protocol):
@@ -43,9 +38,8 @@ class CrossReferences(Protocol):
 
 @dataclass(frozen=True)
 class XrefLookup:
-    """One column of a cross-reference looked up by another. alias: the view it is joined as; key: SQL over `batch`.
-
-    field: the field that the key is, where it is nothing else.
+    """One column of a cross-reference looked up by another. alias: the column that what it finds stands in, a struct with
+    the field v; key: SQL over `batch`.
     """
 
     alias: str
@@ -53,11 +47,6 @@ class XrefLookup:
     column: str
     want: str
     key: str
-    field: str | None = None
-
-    @property
-    def join(self) -> str:
-        return f"LEFT JOIN {quoted(self.alias)} ON {quoted(self.alias)}.k = CAST({self.key} AS VARCHAR)"
 
 
 @dataclass(frozen=True)
@@ -84,14 +73,6 @@ class RateLookup:
 Lookup = XrefLookup | RateLookup
 
 
-@dataclass(frozen=True)
-class Held:
-    """A small cross-reference, as rows for large batches and by key for small ones."""
-
-    rows: pa.Table
-    by_key: Mapping[str, str]
-
-
 class Tables:
     """The tables of one execution. Threads share it: a cross-reference is loaded once, under a lock."""
 
@@ -100,16 +81,14 @@ class Tables:
         self.names = names
         self._xrefs = xrefs
         self._rates = rates or {}
-        self._held: dict[tuple[str, str, str], Held | None] = {}
+        self._held: dict[tuple[str, str, str], Mapping[str, str] | None] = {}
         self._guard = threading.Lock()
 
     def links(self, lookup: XrefLookup, keys: Sequence[str]) -> Mapping[str, str]:
-        """What these keys are linked with, for a small batch; keys without a link are missing from it."""
+        """What keys are linked with, at least these ones; a key without a link is missing from it."""
         held = self._held_table(lookup)
         # One question per batch, whatever its size: never a call per document.
-        if held is None:
-            return self._xrefs.xref_lookup(lookup.table, lookup.column, lookup.want, keys)
-        return {key: held.by_key[key] for key in keys if key in held.by_key}
+        return held if held is not None else self._xrefs.xref_lookup(lookup.table, lookup.column, lookup.want, keys)
 
     def rate(
         self, lookup: RateLookup, source: str | None, target: str | None, on: date | None = None
@@ -118,44 +97,22 @@ class Tables:
         rates = self._rates[lookup.table]
         return rates.today(source, target) if lookup.on is None else rates.on(source, target, on)
 
-    def rows_for(self, lookup: Lookup, session: Session, batch: pa.RecordBatch) -> pa.Table:
-        """The rows that the batch may meet: of a cross-reference columns k and v, both strings; rates as `Rates` has them."""
-        if isinstance(lookup, RateLookup):
-            rates = self._rates[lookup.table]
-            return rates.current if lookup.on is None else rates.dated
-        held = self._held_table(lookup)
-        if held is not None and held.rows.num_rows <= batch.num_rows * JOIN_SHARE:
-            return held.rows
-        found = self.links(lookup, _keys(lookup, session, batch))
-        return pa.table({"k": list(found), "v": list(found.values())}, schema=KEYED_SCHEMA)
+    def rates(self, lookup: RateLookup) -> pa.Table:
+        """The rows that a large batch joins, as `Rates` has them."""
+        rates = self._rates[lookup.table]
+        return rates.current if lookup.on is None else rates.dated
 
-    def _held_table(self, lookup: XrefLookup) -> Held | None:
+    def _held_table(self, lookup: XrefLookup) -> Mapping[str, str] | None:
         key = (lookup.table, lookup.column, lookup.want)
         with self._guard:
             if key not in self._held:
                 self._held[key] = self._load(*key)
             return self._held[key]
 
-    def _load(self, table: str, column: str, want: str) -> Held | None:
-        if self._xrefs.xref_rows(table) > HELD_ROWS_MAX:
-            return None
-        # A dict, because a column that is not unique must not double the documents that look it up.
-        rows = dict(self._xrefs.xref_all(table, column, want))
-        return Held(pa.table({"k": list(rows), "v": list(rows.values())}, schema=KEYED_SCHEMA), rows)
-
-
-def _keys(lookup: XrefLookup, session: Session, batch: pa.RecordBatch) -> list[str]:
-    """The different keys that the batch looks up."""
-    if lookup.field is not None and lookup.field in batch.schema.names:
-        column = batch.column(lookup.field)
-        if pa.types.is_string(column.type):
-            return list(pc.unique(column).drop_null().to_pylist())
-    asked = session.query(
-        f"SELECT min(b.{quoted(DOCUMENT)}), CAST({lookup.key} AS VARCHAR) AS k FROM batch b"
-        f" WHERE {lookup.key} IS NOT NULL GROUP BY k",
-        batch,
-    )
-    return list(asked.column("k").to_pylist())
+    def _load(self, table: str, column: str, want: str) -> Mapping[str, str] | None:
+        # A mapping, because a column that is not unique must not double the documents that look it up.
+        small = self._xrefs.xref_rows(table) <= HELD_ROWS_MAX
+        return dict(self._xrefs.xref_all(table, column, want)) if small else None
 
 
 def open_tables(spec: Spec, process: str, artifacts: Mapping[str, Path], xrefs: CrossReferences, today: date) -> Tables:

@@ -1,20 +1,21 @@
-"""What a small batch looks up, picked by key and handed to its statement as columns: joining tables costs more than that.
+"""What a batch looks up, picked by key and set beside its fields as columns.
 
-For a large batch the same lookups are joins (`lookup.py`). Each comes as a column named like the join's alias, a struct
-of what the expressions read of it, so that `"rate 0".rate` means the same in both.
+Cross-references always: a join would need their rows as a table, and the journal is asked by key anyway. Rates only for
+small batches, where joining costs more than all the rest; large ones join them (`lookup.py`). A picked column is named
+like the join's alias, a struct of what the expressions read of it, so that `"rate 0".rate` means the same in both.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.database import Session, quoted
+from dative_atom.engine.database import quoted
 from dative_atom.engine.lookup import Lookup, Tables, XrefLookup
 from dative_atom.engine.money import RATE
 
@@ -42,7 +43,11 @@ class _Part:
 
     @property
     def text(self) -> str:
-        return f"TRY_CAST({self.sql} AS {'DATE' if pa.types.is_date(self.type) else 'VARCHAR'})"
+        # What fails here fails for its document, in the expression that looks up by it, and not for the batch.
+        return f"TRY(CAST({self.sql} AS {'DATE' if pa.types.is_date(self.type) else 'VARCHAR'}))"
+
+
+Ask = Callable[[str, pa.RecordBatch], pa.RecordBatch | None]
 
 
 class Picks:
@@ -51,38 +56,35 @@ class Picks:
     def __init__(self, lookups: Sequence[Lookup], tables: Tables) -> None:
         self._tables = tables
         self._lookups = [(lookup, _parts(lookup)) for lookup in lookups]
+        self._xrefs = [each for each in self._lookups if isinstance(each[0], XrefLookup)]
 
-    @property
-    def names(self) -> list[str]:
-        return [lookup.alias for lookup, _ in self._lookups]
+    def beside(self, batch: pa.RecordBatch, ask: Ask, *, rates: bool) -> pa.RecordBatch | None:
+        """The batch with a column for every cross-reference, and for every rate where `rates` says so.
 
-    def columns(self, session: Session, batch: pa.RecordBatch) -> list[pa.Array] | None:
-        """One column a lookup, a row for each document; None where they can not be picked. Raises BOUND_ERRORS."""
-        parts = [part for _, parts in self._lookups for part in parts]
+        ask: evaluates a query over the batch, for what is no field; where it gives None, so does this.
+        """
+        lookups = self._lookups if rates else self._xrefs
+        if not lookups:
+            return batch
+        parts = dict.fromkeys(part for _, asked in lookups for part in asked)
         values = {part: known for part in parts if (known := part.known(batch)) is not None}
-        unknown = [part for part in dict.fromkeys(parts) if part not in values]
+        unknown = [part for part in parts if part not in values]
         if unknown:
-            computed = self._computed(unknown, session, batch)
-            if computed is None:
+            columns = ", ".join(f"{part.text} AS k{index}" for index, part in enumerate(unknown))
+            found = ask(f"SELECT b.{quoted(DOCUMENT)}, {columns} FROM batch b", batch)
+            if found is None:
                 return None
-            values.update(zip(unknown, computed, strict=True))
-        return [self._picked(lookup, [values[part] for part in parts]) for lookup, parts in self._lookups]
-
-    def _computed(self, parts: Sequence[_Part], session: Session, batch: pa.RecordBatch) -> list[list[Any]] | None:
-        columns = ", ".join(f"{part.text} AS k{index}" for index, part in enumerate(parts))
-        statement = session.bound(f"SELECT b.{quoted(DOCUMENT)}, {columns} FROM batch b", batch.schema)
-        if statement is None:
-            return None
-        found = statement.run(batch)
-        return [found.column(f"k{index}").to_pylist() for index in range(len(parts))]
+            values.update((part, found.column(f"k{index}").to_pylist()) for index, part in enumerate(unknown))
+        picked = [self._picked(lookup, [values[part] for part in asked]) for lookup, asked in lookups]
+        names = [*batch.schema.names, *(lookup.alias for lookup, _ in lookups)]
+        return pa.RecordBatch.from_arrays([*batch.columns, *picked], names=names)
 
     def _picked(self, lookup: Lookup, values: Sequence[list[Any]]) -> pa.Array:
         if isinstance(lookup, XrefLookup):
             keys = values[0]
-            links = self._tables.links(lookup, list(dict.fromkeys(key for key in keys if key is not None)))
+            links = self._tables.links(lookup, [key for key in dict.fromkeys(keys) if key is not None])
             return _column([links.get(key) for key in keys], _XREF)
-        rates = [self._tables.rate(lookup, *asked) for asked in zip(*values, strict=True)]
-        return _column(rates, _RATE)
+        return _column([self._tables.rate(lookup, *asked) for asked in zip(*values, strict=True)], _RATE)
 
 
 def _parts(lookup: Lookup) -> list[_Part]:

@@ -25,7 +25,7 @@ from dative.errors import engine as codes
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.database import Session, literal, quoted
 from dative_atom.engine.expression import Expression, Scope
-from dative_atom.engine.lookup import Lookup, Tables
+from dative_atom.engine.lookup import Lookup, RateLookup, Tables, XrefLookup
 from dative_atom.engine.picked import Picks
 from dative_atom.engine.small import Columns, Small
 
@@ -75,11 +75,13 @@ class Query:
         self._outputs = list(outputs)
         self._computed = [(name, item) for name, item in outputs if item.field is None]
         self._lookups: list[Lookup] = list(scope.lookups)
+        self._rates = [lookup for lookup in self._lookups if isinstance(lookup, RateLookup)]
         self._tables = tables
         self._remembered = dict(scope.remembered)
         self._fast = self._fast_columns()
-        self._used = _used([*(sql for sql, _ in self._fast), *(lookup.join for lookup in self._lookups)])
-        self._small = Small(self._fast, Picks(self._lookups, tables))
+        self._used = _used([*(sql for sql, _ in self._fast), *_asked(self._lookups)])
+        self._picks = Picks(self._lookups, tables)
+        self._small = Small(self._fast, self._picks)
         self._types: list[pa.DataType] | None = None
         self.watch = Watch()
 
@@ -96,10 +98,9 @@ class Query:
             self.watch.bound_rows += batch.num_rows
         else:
             try:
-                result = session.query(self._select(_named(self._fast)), needed, self._views(session, needed))
+                result = self._run(session, _named(self._fast), needed)
             except _DATA_ERRORS:
                 return self._strictly(session, batch)
-        result = _aligned(result, batch)
         computed = {name: result.column(f"c{index}") for index, (name, _) in enumerate(self._computed)}
         evaluation = Evaluation(self._columns(batch, computed))
         suspects = result.column(_SUSPECT)
@@ -114,8 +115,13 @@ class Query:
             self._types = [column.type for column in self.evaluate(session, empty).columns]
         return self._types
 
-    def _views(self, session: Session, batch: pa.RecordBatch) -> list[tuple[str, pa.Table]]:
-        return [(lookup.alias, self._tables.rows_for(lookup, session, batch)) for lookup in self._lookups]
+    def _run(self, session: Session, columns: Sequence[str], batch: pa.RecordBatch) -> pa.RecordBatch:
+        """These columns over the batch, its cross-references picked, its rates joined. Raises duckdb.Error."""
+        whole = self._picks.beside(batch, session.query, rates=False)
+        rates = [(rate.alias, self._tables.rates(rate)) for rate in self._rates]
+        joins = " ".join(rate.join for rate in self._rates)
+        sql = f"SELECT b.{quoted(DOCUMENT)}, {', '.join(columns)} FROM batch b {joins}"
+        return _aligned(session.query(sql, whole, rates), batch)
 
     def _columns(self, batch: pa.RecordBatch, computed: dict[str, pa.Array]) -> list[pa.Array]:
         # A field that is only passed on is the same memory, never copied through the database.
@@ -142,16 +148,11 @@ class Query:
         flags = [fallible.flag for _, item in self._computed for fallible in item.fallibles]
         return [*columns, (f"coalesce({' OR '.join(flags)}, false)" if flags else "false", _SUSPECT)]
 
-    def _select(self, columns: Sequence[str]) -> str:
-        joins = " ".join(lookup.join for lookup in self._lookups)
-        return f"SELECT b.{quoted(DOCUMENT)}, {', '.join(columns)} FROM batch b {joins}"
-
     def _reasons(self, session: Session, suspects: pa.RecordBatch, rows: Sequence[int]) -> list[Failure]:
         """What failed in which of the suspect rows; a row in which nothing does has been acquitted."""
         self.watch.strict_rows += suspects.num_rows
         columns = [part for index, (_, item) in enumerate(self._computed) for part in _verdict(index, item)]
-        result = session.query(self._select(columns), suspects, self._views(session, suspects))
-        found = _aligned(result, suspects).to_pylist()
+        found = self._run(session, columns, suspects).to_pylist()
         failures = (self._failure(row, verdict) for row, verdict in zip(rows, found, strict=True))
         return [failure for failure in failures if failure is not None]
 
@@ -173,7 +174,7 @@ class Query:
     def _strictly(self, session: Session, batch: pa.RecordBatch) -> Evaluation:
         """The whole batch in its strict form: dear, and taken only when the fast query failed as a whole."""
         columns = [f"struct_extract({_tried(item)}, 'v') AS c{index}" for index, (_, item) in enumerate(self._computed)]
-        result = _aligned(session.query(self._select(columns), batch, self._views(session, batch)), batch)
+        result = self._run(session, columns, batch)
         computed = {name: result.column(f"c{index}") for index, (name, _) in enumerate(self._computed)}
         failures = self._reasons(session, batch, range(batch.num_rows))
         return Evaluation(self._columns(batch, computed), failures)
@@ -181,6 +182,10 @@ class Query:
 
 def _named(columns: Columns) -> list[str]:
     return [f"{sql} AS {quoted(name)}" for sql, name in columns]
+
+
+def _asked(lookups: Sequence[Lookup]) -> list[str]:
+    return [lookup.key if isinstance(lookup, XrefLookup) else lookup.join for lookup in lookups]
 
 
 def _used(columns: Sequence[str]) -> frozenset[str]:

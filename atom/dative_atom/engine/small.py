@@ -8,6 +8,7 @@ documents by number and holds until the map is evaluated again; a step that gets
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ class Small:
     def __init__(self, columns: Columns, picks: Picks) -> None:
         """columns: without DOCUMENT, which the result begins with."""
         self.columns = columns
-        self.picks = picks
+        self._picks = picks
         self._plain = f"SELECT b.{quoted(DOCUMENT)}, {_listed(columns)} FROM batch b"
         self._fused: str | None = None
         self._followers: Sequence[Small] = ()
@@ -54,7 +55,7 @@ class Small:
         """The result over the batch; None where it takes the other way, which says why in the terms of the documents."""
         for follower in self._followers:
             session.answers.pop(follower, None)
-        if not 0 < batch.num_rows <= ROWS_MAX or not set(self.picks.names).isdisjoint(batch.schema.names):
+        if not 0 < batch.num_rows <= ROWS_MAX:
             return None
         answer = session.answers.pop(self, None)
         known = _rows(answer, batch) if answer is not None else None
@@ -62,7 +63,7 @@ class Small:
 
     def _computed(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch | None:
         try:
-            whole = self._with_lookups(session, batch)
+            whole = self._picks.beside(batch, partial(_bound, session), rates=True)
             if whole is None:
                 return None
             fused = session.bound(self._fused, whole.schema) if self._fused is not None else None
@@ -81,12 +82,10 @@ class Small:
             at += len(follower.columns)
         return _part(documents, result.columns[1 : 1 + len(self.columns)], self.columns)
 
-    def _with_lookups(self, session: Session, batch: pa.RecordBatch) -> pa.RecordBatch | None:
-        names = self.picks.names
-        picked = self.picks.columns(session, batch) if names else []
-        if not picked:
-            return batch if picked is not None else None
-        return pa.RecordBatch.from_arrays([*batch.columns, *picked], names=[*batch.schema.names, *names])
+
+def _bound(session: Session, sql: str, batch: pa.RecordBatch) -> pa.RecordBatch | None:
+    statement = session.bound(sql, batch.schema)
+    return one_batch(statement.run(batch)) if statement is not None else None
 
 
 def _listed(columns: Columns) -> str:

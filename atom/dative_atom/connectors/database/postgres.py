@@ -33,10 +33,12 @@ from dative_atom.connectors.database.session import (
     quoted,
     quoted_table,
 )
+from dative_atom.connectors.database.sizing import even
 from dative_atom.connectors.database.spec import DatabaseSettings
 from dative_atom.connectors.database.types import as_documents, postgres_column, stage_sql, staged_type
 
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 16 * 1024 * 1024
+"""What the driver hands over at once: several batches of narrow rows, and a bound for wide ones."""
 LOCK_WAIT_MS = 30_000
 """Longest wait for another transaction's lock; at the bound the batch is undone and tried again later."""
 # A silent peer is noticed within half a minute, and unacknowledged data within a minute.
@@ -119,9 +121,9 @@ class PostgresSession:
             with self._call("SELECT"):
                 cursor.execute(query)
                 reader = cursor.fetch_record_batch()
-            while (batch := self._next(reader)) is not None:
-                for start in range(0, batch.num_rows, rows_max):
-                    yield as_documents(batch.slice(start, rows_max), schema)
+            while (piece := self._next(reader)) is not None:
+                for batch in even(piece, rows_max):
+                    yield as_documents(batch, schema)
         finally:
             with suppress(adbc.Error):
                 cursor.close()

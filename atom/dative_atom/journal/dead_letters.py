@@ -150,30 +150,28 @@ class DeadLetters(Executions):
             assignee=former.assignee if former else "",
             history=former.history if former else (),
         )
+        event = _failed(execution, letter.parked, now)
         if former is None:
-            self._insert(db, letter, execution.stream)
+            self._insert(db, recorded(letter, event), execution.stream, profile)
+            return
+        # A letter that is retried keeps its payload as it stands: a retry reads it and never changes it.
         db.execute(
-            "UPDATE dead_letter SET queue = ?, state = 'waiting', attempts = ?, expires_at = ?, trace_id = ?, code = ?,"
-            " retrying = NULL, announced = 0, profile = coalesce(?, profile) WHERE dead_letter_id = ?",
-            (
-                parked.queue,
-                letter.attempts,
-                letter.expires_at.isoformat(),
-                letter.trace_id,
-                parked.code,
-                profile,
-                letter.dead_letter_id,
-            ),
+            "UPDATE dead_letter SET queue = ?, attempts = ?, trace_id = ?, code = ?, announced = 0,"
+            " profile = coalesce(?, profile) WHERE dead_letter_id = ?",
+            (parked.queue, letter.attempts, letter.trace_id, parked.code, profile, letter.dead_letter_id),
         )
-        self.moved(db, letter, _failed(execution, letter.parked, now))
+        self.moved(db, letter, event)
 
-    def _insert(self, db: sqlite3.Connection, letter: DeadLetter, stream: str) -> None:
-        """A new row. A letter that is retried keeps its payload as it stands: a retry reads it and never changes it."""
+    def _insert(self, db: sqlite3.Connection, letter: DeadLetter, stream: str, profile: str | None) -> None:
+        """A new row, in one statement: many documents may be parked at once."""
+        identity = letter.dead_letter_id
+        payload = self._sealed_payload(letter.parked.payload, identity)
         db.execute(
             "INSERT OR REPLACE INTO dead_letter (dead_letter_id, execution_id, queue, state, attempts, created_at,"
-            " expires_at, process, stream, trace_id, parked, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'', ?)",
+            " expires_at, process, stream, trace_id, parked, payload, profile, code, assignee, revision)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)",
             (
-                letter.dead_letter_id,
+                identity,
                 letter.execution_id,
                 letter.parked.queue,
                 letter.state,
@@ -183,9 +181,14 @@ class DeadLetters(Executions):
                 letter.process,
                 stream,
                 letter.trace_id,
-                self._sealed_payload(letter.parked.payload, letter.dead_letter_id),
+                self._sealed_kept(letter),
+                payload,
+                profile,
+                letter.parked.code,
+                letter.revision,
             ),
         )
+        self._tell(db, replace(letter, payload_bytes=_size(len(payload))), stream)
 
     def keep_profile(self, db: sqlite3.Connection, profile: Profile | None) -> str | None:
         """Keep a profile once, however many letters have it; returns what `park` takes."""
@@ -236,11 +239,7 @@ class DeadLetters(Executions):
 
     def moved(self, db: sqlite3.Connection, letter: DeadLetter, event: LetterEvent) -> DeadLetter:
         """Store what changed of a letter with why, one revision on, and tell the controller; never the payload."""
-        history = [*letter.history, event]
-        if len(history) > HISTORY_MAX:
-            del history[1 : 1 + len(history) - HISTORY_MAX]
-        changed = replace(letter, revision=letter.revision + 1, history=history)
-        kept = _Kept(replace(letter.parked, payload={}), history, letter.note)
+        changed = recorded(letter, event)
         stream, size = db.execute(
             "UPDATE dead_letter SET state = ?, revision = ?, assignee = ?, expires_at = ?, parked = ?,"
             " retrying = CASE ? WHEN 'retrying' THEN retrying END"
@@ -250,16 +249,23 @@ class DeadLetters(Executions):
                 changed.revision,
                 changed.assignee,
                 changed.expires_at.isoformat(),
-                self.seal(_encode(kept), letter.dead_letter_id),
+                self._sealed_kept(changed),
                 changed.state,
                 letter.dead_letter_id,
             ),
         ).fetchone()
         changed = replace(changed, payload_bytes=_size(size))
-        message = letter_message(changed)
+        self._tell(db, changed, stream)
+        return changed
+
+    def _tell(self, db: sqlite3.Connection, letter: DeadLetter, stream: str) -> None:
+        message = letter_message(letter)
         message.environment_id = stream.split("/", 1)[0]
         self.reported(db, "dead_letter", telemetry_pb2.Record(dead_letter=message).SerializeToString())
-        return changed
+
+    def _sealed_kept(self, letter: DeadLetter) -> bytes:
+        kept = _Kept(replace(letter.parked, payload={}), letter.history, letter.note)
+        return self.seal(_encode(kept), letter.dead_letter_id)
 
     def waiting(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> DeadLetter:
         """Without its payload. Errors: journal.unknown_dead_letter, journal.dead_letter_not_waiting."""
@@ -334,6 +340,14 @@ class DeadLetters(Executions):
                     identity,
                 ),
             )
+
+
+def recorded(letter: DeadLetter, event: LetterEvent) -> DeadLetter:
+    """The letter with this in its history, one revision on."""
+    history = [*letter.history, event]
+    if len(history) > HISTORY_MAX:
+        del history[1 : 1 + len(history) - HISTORY_MAX]
+    return replace(letter, revision=letter.revision + 1, history=history)
 
 
 def letter_message(letter: DeadLetter) -> types_pb2.DeadLetter:

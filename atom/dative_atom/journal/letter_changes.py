@@ -113,14 +113,14 @@ class LetterChanges(DeadLetters):
                 continue
             grace = min(ANNOUNCED_BEFORE, timedelta(seconds=letter.parked.keep_s))
             self._keep_until(db, letter, now + grace, "", announced=True)
-        self._tell(db, EXPIRING, letters)
+        self._tell_groups(db, EXPIRING, letters)
         return len(letters)
 
     def _expire_due(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
         letters = self._due(db, "state = 'waiting' AND announced = 1 AND expires_at <= ?", now, limit)
         for letter in letters:
             self._expire(db, letter)
-        self._tell(db, EXPIRED, letters)
+        self._tell_groups(db, EXPIRED, letters)
         return len(letters)
 
     def _destroy_ended(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
@@ -154,7 +154,7 @@ class LetterChanges(DeadLetters):
         ).fetchall()
         return [self.letter_of(row) for row in rows]
 
-    def _tell(self, db: sqlite3.Connection, code: Code, letters: Sequence[DeadLetter]) -> None:
+    def _tell_groups(self, db: sqlite3.Connection, code: Code, letters: Sequence[DeadLetter]) -> None:
         """One event a process and queue, in the transaction of what it tells."""
         groups = Counter((letter.process, letter.parked.queue) for letter in letters)
         for number, ((process, queue), count) in enumerate(groups.most_common(_GROUPS_MAX), 1):

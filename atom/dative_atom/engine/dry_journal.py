@@ -112,25 +112,26 @@ class DryJournal:
         """None is kept, so none is asked for."""
         return []
 
-    # --- cross-references: the journal's, or the rows that a table begins with ----------------------------------------
+    # --- cross-references: the journal's, and over them the rows that a table begins with -----------------------------
 
     def xref_load(self, rows: LinkRows) -> int:
         self._seeds[rows.table] = rows.columns
         return self.xref_rows(rows.table)
 
     def xref_rows(self, table: str) -> int:
-        if table in self._seeds:
-            return max((len(values) for values in self._seeds[table].values()), default=0)
-        return self._journal.xref_rows(table)
+        """At most: a row that both have counts twice."""
+        seeds = max((len(values) for values in self._seeds.get(table, {}).values()), default=0)
+        return self._journal.xref_rows(table) + seeds
 
     def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]:
-        if table not in self._seeds:
-            return self._journal.xref_all(table, column, want)
-        columns = self._seeds[table]
-        return list(zip(columns[column], columns[want], strict=True))
+        held = dict(self._journal.xref_all(table, column, want))
+        return list({**held, **self._seeded(table, column, want)}.items())
 
     def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]:
-        if table not in self._seeds:
-            return self._journal.xref_lookup(table, column, want, keys)
-        wanted = set(keys)
-        return {key: value for key, value in self.xref_all(table, column, want) if key in wanted}
+        seeded = self._seeded(table, column, want)
+        held = self._journal.xref_lookup(table, column, want, keys)
+        return {**held, **{key: seeded[key] for key in keys if key in seeded}}
+
+    def _seeded(self, table: str, column: str, want: str) -> dict[str, str]:
+        columns = self._seeds.get(table, {})
+        return dict(zip(columns[column], columns[want], strict=True)) if {column, want} <= set(columns) else {}

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import pyarrow as pa
 from dative.clock import Clock
-from dative.ids import DeadLetterId, ExecutionId
+from dative.ids import DeadLetterId
 from dative.process.lineage import follow
 from dative.process.model import Process
 
@@ -21,6 +21,7 @@ from dative_atom.connectors.base import Checked, ConnectionConfig, Connector, Op
 from dative_atom.documents.batch import ERROR_CODE, ERROR_FIELD, ERROR_REASON, ERROR_STEP
 from dative_atom.engine.accounting import balance
 from dative_atom.engine.context import Opened, open_execution
+from dative_atom.engine.dry_journal import DryJournal
 from dative_atom.engine.effects import Effects
 from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.memory import MemoryTarget, MemoryWriter
@@ -28,8 +29,7 @@ from dative_atom.engine.message import Message
 from dative_atom.engine.pipeline import Control, unreadable
 from dative_atom.engine.retry import Waits
 from dative_atom.engine.routing import Flow, run_steps
-from dative_atom.journal.contract import DeadLetter, Execution, Journal, LinkRows
-from dative_atom.journal.letters import Profile
+from dative_atom.journal.contract import DeadLetter, Execution, Journal
 from dative_atom.telemetry.recorder import Recorder
 
 MASKED: Final = "***"
@@ -70,7 +70,7 @@ def rehearse(
     opened = open_execution(
         message,
         execution,
-        cast("Journal", _Untouched(journal, letter)),
+        cast("Journal", _WithEdit(journal, execution, letter)),
         lambda config: _WithoutTargets(config, connect, targets),
         context,
         ledger,
@@ -132,55 +132,15 @@ def _masked(process: Process, reached: Sequence[dict[str, Any]]) -> list[dict[st
     ]
 
 
-class _Untouched:
-    """The journal as an execution needs to see it, with the edited letter in it; nothing is written to it.
+class _WithEdit(DryJournal):
+    """The journal as a retry would see it, with the edited letter in it; nothing is written to it."""
 
-    Seeds of cross-reference tables, which an execution loads into the journal, are held here over what it has.
-    """
-
-    def __init__(self, journal: Journal, letter: DeadLetter) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal, execution: Execution, letter: DeadLetter) -> None:
+        super().__init__(journal, execution)
         self._letter = letter
-        self._seeds: dict[str, LinkRows] = {}
 
     def dead_letter(self, dead_letter_id: DeadLetterId) -> DeadLetter | None:
         return self._letter if dead_letter_id == self._letter.dead_letter_id else None
-
-    def letter_profile(self, dead_letter_id: DeadLetterId) -> Profile | None:
-        return self._journal.letter_profile(dead_letter_id)
-
-    def xref_load(self, rows: LinkRows) -> int:
-        self._seeds[rows.table] = rows
-        return max((len(values) for values in rows.columns.values()), default=0)
-
-    def xref_rows(self, table: str) -> int:
-        return self._journal.xref_rows(table) + len(self._seeded(table))
-
-    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]:
-        held = dict(self._journal.xref_all(table, column, want))
-        return list({**held, **self._pairs(table, column, want)}.items())
-
-    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]:
-        seeded = self._pairs(table, column, want)
-        held = self._journal.xref_lookup(table, column, want, keys)
-        return {**held, **{key: seeded[key] for key in keys if key in seeded}}
-
-    def remembered(self, execution_id: ExecutionId, stream: str) -> dict[str, bytes]:
-        return self._journal.remembered(execution_id, stream)
-
-    def unknown_tokens(self, tokens: Sequence[str]) -> list[str]:  # noqa: ARG002
-        """None: a token of a rehearsal stands for nothing, so the vault keeps nothing."""
-        return []
-
-    def _seeded(self, table: str) -> Sequence[str]:
-        rows = self._seeds.get(table)
-        return next(iter(rows.columns.values()), ()) if rows else ()
-
-    def _pairs(self, table: str, column: str, want: str) -> dict[str, str]:
-        rows = self._seeds.get(table)
-        if rows is None or not {column, want} <= set(rows.columns):
-            return {}
-        return dict(zip(rows.columns[column], rows.columns[want], strict=True))
 
 
 @dataclass

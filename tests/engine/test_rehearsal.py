@@ -127,6 +127,25 @@ def test_a_token_of_a_rehearsal_is_not_kept(engine, letter) -> None:
     assert dump(engine) == before
 
 
+REMEMBERING = """
+  steps:
+    - {id: before, map: {keep: rest, fields: {former: "coalesce(property('persisted.last'), 'none')"}}}
+    - {id: keep, set_properties: {persisted.last: Id}}
+    - id: shape
+      map: {fields: {Id: Id, since: "date(Since, '%m/%d/%Y')", former: former, last: "property('persisted.last')"}}
+    - {id: upsert, database.upsert: {connection: erp, table: customer, key: [Id]}}
+"""
+
+
+def test_what_a_process_remembers_is_read_and_never_changed(engine, letter, accounts) -> None:
+    engine.system.rows = accounts(3)
+    engine.run(REMEMBERING)
+    before = dump(engine)
+    (shown,) = led(engine, letter, {"Since": "12/24/2024"}, REMEMBERING).targets
+    assert (shown["document"]["former"], shown["document"]["last"]) == ("A000002", "A000001")
+    assert dump(engine) == before
+
+
 def test_the_source_being_away_keeps_nobody_from_asking(engine, letter) -> None:
     connect = engine.system.connect
 

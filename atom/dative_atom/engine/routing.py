@@ -25,6 +25,7 @@ from dative_atom.documents.batch import (
 )
 from dative_atom.engine.database import Session
 from dative_atom.engine.derived import Lineage
+from dative_atom.engine.notices import Notices
 from dative_atom.engine.query import Failure
 from dative_atom.engine.running import Running
 from dative_atom.journal.contract import LinkRows
@@ -92,7 +93,7 @@ class Flow:
     """One batch on its way, in one stage of the pipeline.
 
     batch: its number. source: the documents as the source gave them, numbered. effects: None in the transform stage.
-    running: what the execution remembers.
+    running: what the execution remembers. notices: what people are told when the batch settles.
     queue: where documents are parked that nothing catches. observe: called with what flows out of every step.
     handed_back: by the step that called a process, what that process returned; emptied by that step.
     """
@@ -117,6 +118,7 @@ class Flow:
     handed_back: list[tuple[StepId, pa.RecordBatch]] = field(default_factory=list)
     failed: int = 0
     running: Running = field(default_factory=Running)
+    notices: list[Notices] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.running.source, self.running.lineage = self.source, self.lineage
@@ -139,6 +141,7 @@ class Flow:
             links=list(self.links),
             handed_back=list(self.handed_back),
             running=running.repeating(self.running),
+            notices=list(self.notices),
         )
 
     def apart(self, session: Session) -> Flow:
@@ -166,6 +169,7 @@ class Flow:
         self.links.extend(other.links)
         self.handed_back.extend(other.handed_back)
         self.failed += other.failed
+        self.notices.extend(other.notices)
 
     def fail(self, errors: pa.RecordBatch) -> None:
         """These documents (rows of ERRORS) can not go on: to the innermost catch, or parked where there is none.

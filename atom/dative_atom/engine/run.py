@@ -30,6 +30,7 @@ from dative_atom.engine.failpoints import reach
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.message import Message
+from dative_atom.engine.notices import Teller
 from dative_atom.engine.parking import parked_documents, profile_of
 from dative_atom.engine.pipeline import Control, Reading, Start, Transformed, Transforming, numbered, until_halted
 from dative_atom.engine.receipts import books_of
@@ -219,13 +220,18 @@ class _Run:
 
     def _deliver_all(self, transforming: Transforming) -> None:
         session = self.opened.database.session()
-        for item in until_halted(transforming.channel, self.control):
+        for item in () if self.settled.ends else until_halted(transforming.channel, self.control):
             counts = self._deliver(item, session)
             self.ledger.settled(item.piece.seen)
             if item.piece.position is not None:
                 self.opened.source.settled(item.piece.position)
             if self.surroundings.progress is not None and counts is not None:
                 self.surroundings.progress(counts)
+            if self.settled.ends:
+                break
+        # After a stop of the execution: what was read ahead has not settled, and the next execution reads it.
+        if self.settled.ends:
+            self.control.halt()
 
     def _deliver(self, item: Transformed, session: Session) -> Counts | None:
         """Deliver and settle one batch, starting over as often as a commit is lost that did not happen."""
@@ -267,6 +273,8 @@ class _Run:
         books = books_of(flow, fates, keys, self._about(item.batch, now))
         letters = parked_documents(flow, opened.classified, opened.tracking.fields, item.piece.origins)
         again = {letter.origin for letter in letters}
+        teller = Teller(self.execution.execution_id, self.execution.process, self.message.environment_id)
+        events, flow.running.told = teller.events(flow.notices, flow.running.told, now)
         keeps = kept(flow.running, persists=not self.execution.retry_of)
         return Settlement(
             execution_id=self.execution.execution_id,
@@ -287,6 +295,7 @@ class _Run:
             seen=item.piece.seen.pairs(),
             forget_before=item.piece.seen.forget_before,
             profile=profile_of(source) if letters else None,
+            events=events,
             remembered=keeps.execution,
             persisted=keeps.stream,
         )

@@ -25,6 +25,8 @@ PERSISTED: Final = "persisted."
 START: Final = "start."
 """`start.x` is `persisted.x` as it was when the execution began: what steps before the one that sets it read."""
 _VALUE: Final = "value"
+_TOLD: Final = "told"
+_ENDS: Final = "ends"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Running:
     """What is remembered, as it stands for the documents of one batch in one stage.
 
     values: "process.x", "persisted.x" and "start.x" as they were before the batch. acts: of the batch, by property.
+    told: notices of the execution so far. ends: it reads nothing more once this batch has settled.
     source, lineage: of the flow, which sets them.
     """
 
@@ -75,6 +78,8 @@ class Running:
     acts: dict[str, Acts] = field(default_factory=dict)
     source: pa.RecordBatch | None = None
     lineage: Lineage = field(default_factory=Lineage)
+    told: int = 0
+    ends: bool = False
 
     def types(self) -> dict[str, pa.DataType]:
         """The types of what former executions left: steps before the one that sets it read that."""
@@ -92,16 +97,16 @@ class Running:
                     code=codes.PROPERTY_UNREADABLE,
                     where=name,
                 ) from error
-        return Running(values)
+        return Running(values, told=self.told, ends=self.ends)
 
     def after(self) -> Running:
         """As it stands when the batch is over."""
         last = {name: acts.values[len(acts.values) - 1] for name, acts in self.acts.items() if len(acts.values)}
-        return Running({**self.values, **last})
+        return Running({**self.values, **last}, told=self.told, ends=self.ends)
 
     def repeating(self, ahead: Running) -> Running:
         """This, and what the stage ahead has done in the batch that this one now gets from it."""
-        return replace(self, acts=dict(ahead.acts))
+        return replace(self, acts=dict(ahead.acts), ends=ahead.ends)
 
     def set(self, name: str, documents: pa.Array, values: pa.Array) -> None:
         """These documents set the property; where the value is null, they do not."""
@@ -167,10 +172,11 @@ def _written(value: pa.Scalar) -> bytes:
 def restored(bodies: Mapping[str, bytes]) -> Running:
     """As the journal keeps it: what `start.` says goes before what the execution itself has persisted meanwhile."""
     values = {name: pa.ipc.open_stream(body).read_all().column(0)[0] for name, body in bodies.items()}
+    told, ends = (values.pop(name, pa.scalar(0)).as_py() for name in (_TOLD, _ENDS))
     first = {
         START + name.removeprefix(PERSISTED): value for name, value in values.items() if name.startswith(PERSISTED)
     }
-    return Running({**first, **values})
+    return Running({**first, **values}, told=told, ends=bool(ends))
 
 
 @dataclass(frozen=True)
@@ -190,4 +196,9 @@ def kept(running: Running, *, persists: bool) -> Kept:
         start = START + name.removeprefix(PERSISTED)
         # A resume must know what the first attempt began with, and nothing is an answer too.
         own[start] = running.values.get(start, pa.scalar(None, after[name].type))
+    if running.told:
+        own[_TOLD] = pa.scalar(running.told)
+    if running.ends:
+        # Killed before it has finished, it must not read on when it is resumed.
+        own[_ENDS] = pa.scalar(1)
     return Kept(stored(own), stored(lasting))

@@ -158,6 +158,7 @@ class Settlement:
     tracked: serialized dative.v1.TrackedDocuments messages. seen: the ledger's additions, key -> version, and the
     version before which it forgets. profile: of the documents in dead_letters, for whoever edits them.
     remembered: properties of the execution, gone at its end; persisted: of the stream.
+    events: serialized dative.v1.Record messages, each with an Event.
     """
 
     execution_id: ExecutionId
@@ -178,6 +179,7 @@ class Settlement:
     fencing_token: int = 0
     at: datetime | None = None
     profile: Profile | None = None
+    events: Sequence[bytes] = ()
     remembered: Mapping[str, bytes] = field(default_factory=dict)
     persisted: Mapping[str, bytes] = field(default_factory=dict)
 

@@ -86,6 +86,8 @@ class Settling(Retries, CrossReferences, ReceiptBook, VaultBlocks):
         )
         self._move(db, settlement)
         profile = self.keep_profile(db, settlement.profile)
+        for event in settlement.events:
+            self.reported(db, "event", event)
         self._remember(db, settlement.execution_id, settlement.remembered)
         self._remember(db, settlement.stream, settlement.persisted)
         for parked in settlement.dead_letters:

@@ -90,6 +90,12 @@ UNKNOWN_TABLE = _code("unknown_table", "The process declares no table of this na
 WRONG_TABLE = _code("wrong_table", "The table is of another kind than the use needs.")
 UNKNOWN_COLUMN = _code("unknown_column", "The cross-reference table has no column of this name.")
 UNKNOWN_PARAMETER = _code("unknown_parameter", "The process declares no parameter of this name.")
+CLASSIFIED_TOLD = _code(
+    "classified_told",
+    "A message that people read outside the documents would show a classified value.",
+    "Leave the field out, or mask it before this step.",
+)
+BAD_TEMPLATE = _code("bad_template", "The template can not be filled so that its format holds.")
 RESERVED_PROPERTY = _code(
     "reserved_property", "This property tells about the execution and can not be set.", "Choose another name."
 )

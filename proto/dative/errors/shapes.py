@@ -28,3 +28,15 @@ UNIT_TOO_LARGE = Code(
     "More documents belong together than a unit of the process may have; nothing of the unit was written.",
     "Raise `rows_max` of `flow_control` as far as memory allows, or choose smaller units.",
 )
+RAISED = Code(
+    "shape.raised",
+    "FAILED_PRECONDITION",
+    "The process itself raised this: an `exception` step says why.",
+    "Do what the message says, then retry the dead letter or run the process again.",
+)
+MESSAGE_TOO_LONG = Code(
+    "shape.message_too_long",
+    "RESOURCE_EXHAUSTED",
+    "A filled template would be longer than a message may be.",
+    "Shorten the fields that the template holds, or write them as fields instead.",
+)

@@ -9,8 +9,11 @@ from dative.process.shapes import (
     BranchSettings,
     DeadLetterSettings,
     DecideSettings,
+    ExceptionSettings,
     MapSettings,
     MaskSettings,
+    MessageSettings,
+    NotifySettings,
     OperationSettings,
     ProcessCallSettings,
     ProcessRouteSettings,
@@ -27,8 +30,11 @@ from dative_atom.engine.plan import Shape
 from dative_atom.engine.shapes.branch import compile_branch
 from dative_atom.engine.shapes.dead_letter import compile_dead_letter
 from dative_atom.engine.shapes.decide import compile_decide
+from dative_atom.engine.shapes.exception import compile_exception
 from dative_atom.engine.shapes.map import compile_map
 from dative_atom.engine.shapes.mask import compile_mask
+from dative_atom.engine.shapes.message import compile_message
+from dative_atom.engine.shapes.notify import compile_notify
 from dative_atom.engine.shapes.process_call import compile_process_call
 from dative_atom.engine.shapes.process_route import compile_process_route
 from dative_atom.engine.shapes.return_documents import compile_return_documents
@@ -47,6 +53,9 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     TrySettings: compile_try,
     BranchSettings: compile_branch,
     DeadLetterSettings: compile_dead_letter,
+    MessageSettings: compile_message,
+    NotifySettings: compile_notify,
+    ExceptionSettings: compile_exception,
     StopSettings: compile_stop,
     ProcessCallSettings: compile_process_call,
     ProcessRouteSettings: compile_process_route,

@@ -5,8 +5,11 @@ from dative.process.shapes.branch import BranchSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.documents import DocumentsSettings, NothingSettings
+from dative.process.shapes.exception import ExceptionSettings
 from dative.process.shapes.map import MapSettings
 from dative.process.shapes.mask import MaskSettings
+from dative.process.shapes.message import MessageSettings
+from dative.process.shapes.notify import NotifySettings
 from dative.process.shapes.operation import OperationSettings
 from dative.process.shapes.process_call import ProcessCallSettings
 from dative.process.shapes.process_route import ProcessRouteSettings
@@ -44,12 +47,15 @@ __all__ = [
     "DecideSettings",
     "DocumentsSettings",
     "ErrorClass",
+    "ExceptionSettings",
     "Form",
     "LinkSettings",
     "MapSettings",
     "MaskSettings",
+    "MessageSettings",
     "Nesting",
     "NothingSettings",
+    "NotifySettings",
     "OperationSettings",
     "ProcessCallSettings",
     "ProcessRouteSettings",

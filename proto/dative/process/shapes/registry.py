@@ -11,8 +11,11 @@ from dative.process.shapes.branch import BranchSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.documents import DocumentsSettings, NothingSettings
+from dative.process.shapes.exception import ExceptionSettings
 from dative.process.shapes.map import MapSettings
 from dative.process.shapes.mask import MaskSettings
+from dative.process.shapes.message import MessageSettings
+from dative.process.shapes.notify import NotifySettings
 from dative.process.shapes.operation import OperationSettings
 from dative.process.shapes.process_call import ProcessCallSettings
 from dative.process.shapes.process_route import ProcessRouteSettings
@@ -26,12 +29,15 @@ from dative.process.shapes.try_catch import TrySettings
 VERBS: dict[str, type[ShapeSettings]] = {
     "map": MapSettings,
     "set_properties": SetPropertiesSettings,
+    "message": MessageSettings,
+    "notify": NotifySettings,
     "decide": DecideSettings,
     "route": RouteSettings,
     "branch": BranchSettings,
     "mask": MaskSettings,
     "try": TrySettings,
     "dead_letter": DeadLetterSettings,
+    "exception": ExceptionSettings,
     "stop": StopSettings,
     "process_call": ProcessCallSettings,
     "process_route": ProcessRouteSettings,
@@ -45,12 +51,15 @@ SOURCES: dict[str, type[ShapeSettings]] = {"documents": DocumentsSettings, "noth
 StepSettings = Annotated[
     MapSettings
     | SetPropertiesSettings
+    | MessageSettings
+    | NotifySettings
     | DecideSettings
     | RouteSettings
     | BranchSettings
     | MaskSettings
     | TrySettings
     | DeadLetterSettings
+    | ExceptionSettings
     | StopSettings
     | ProcessCallSettings
     | ProcessRouteSettings

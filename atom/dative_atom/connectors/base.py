@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 from dative.clock import Clock
@@ -274,6 +274,19 @@ class Previewing(Protocol):
     """A `Connector` that can look. It is another door than `writer`, because opening a writer may already write."""
 
     def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer: ...
+
+
+@runtime_checkable
+class Prober(Protocol):
+    """A `Writer` that can look up what became of documents whose answer was lost (Invariant 8)."""
+
+    def probe(self, documents: pa.RecordBatch, key: Sequence[str]) -> pa.RecordBatch:
+        """Whether the target has each of these documents, on a fresh connection, writing nothing.
+
+        key: fields that find a document; all of them must be equal. Returns one row per document, in order: found
+        (bool, not null), and those result.* columns that the target shows. Raises RetryLater when it can not be asked.
+        """
+        ...
 
 
 @dataclass(frozen=True)

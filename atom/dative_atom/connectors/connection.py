@@ -8,7 +8,7 @@ coded error, and takes the connection's secrets out of every message. The engine
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 from urllib.parse import quote
@@ -32,6 +32,7 @@ from dative_atom.connectors.base import (
     Preview,
     Previewer,
     Previewing,
+    Prober,
     Read,
     Reader,
     RunContext,
@@ -115,7 +116,9 @@ class GuardedConnector:
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:
         self._check(operation, "target")
         with self._guard.errors("opening the writer"):
-            return GuardedWriter(self._inner.writer(operation, context, documents), self._guard, documents)
+            inner = self._inner.writer(operation, context, documents)
+            guarded = GuardedProber if isinstance(inner, Prober) else GuardedWriter
+            return guarded(inner, self._guard, documents)
 
     def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer | None:
         """None where the connector can not look."""
@@ -257,6 +260,17 @@ class GuardedPreviewer:
     def close(self) -> None:
         with suppress(Exception):
             self._inner.close()
+
+
+class GuardedProber(GuardedWriter):
+    """A `Prober` that holds to the contract or stops the run."""
+
+    def probe(self, documents: pa.RecordBatch, key: Sequence[str]) -> pa.RecordBatch:
+        with self._guard.errors("looking for documents"):
+            found: pa.RecordBatch = self._inner.probe(documents, key)  # type: ignore[attr-defined]  # made for probers only
+        if found.num_rows != documents.num_rows:
+            raise self._guard.broken(f"{found.num_rows} answers for {documents.num_rows} documents")
+        return found
 
 
 def _base64(value: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,11 +19,14 @@ from dative.errors.connector import UnknownOutcome
 from dative.ids import ExecutionId, StepId
 
 from dative_atom.connectors.base import Mark, Outcome, Position, Ticket, Writer
-from dative_atom.connectors.outcomes import OUTCOME_FIELDS
+from dative_atom.engine.certainty import UNCERTAIN, Certainty, find_out, unknown, unknown_rows
 from dative_atom.engine.failpoints import reach
 from dative_atom.engine.plan import Target
 from dative_atom.engine.retry import Attempts, RetryPolicy, Waits, class_named
 from dative_atom.journal.contract import Counts, Journal, Settlement
+
+SENT_MOST: Final = 2
+"""A document that did not happen is sent once more even where the step declares no retry: nothing can be doubled."""
 
 
 @dataclass(eq=False)
@@ -35,7 +38,10 @@ class CommitLost(RetryLater):
 
 @dataclass
 class Effects:
-    """The effects of one batch. stream: "<environment id>/<process>"; marks are kept under "<stream>/<step>"."""
+    """The effects of one batch. stream: "<environment id>/<process>"; marks are kept under "<stream>/<step>".
+
+    suspect: an earlier attempt of the execution may have sent this batch and have been killed before it settled.
+    """
 
     stream: str
     execution_id: ExecutionId
@@ -43,6 +49,7 @@ class Effects:
     position: Position
     fencing_token: int
     waits: Waits
+    suspect: bool = False
     applied: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     pending: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     committed: set[StepId] = field(default_factory=set)
@@ -50,19 +57,33 @@ class Effects:
     def ticket(self, step: StepId) -> Ticket:
         return Ticket(f"{self.stream}/{step}", self.execution_id, self.batch, self.position, self.fencing_token)
 
-    def write(self, step: StepId, writer: Writer, policy: RetryPolicy, documents: pa.RecordBatch) -> pa.RecordBatch:
+    def write(
+        self,
+        step: StepId,
+        writer: Writer,
+        policy: RetryPolicy,
+        documents: pa.RecordBatch,
+        certainty: Certainty = UNCERTAIN,
+    ) -> pa.RecordBatch:
         """Write the documents; returns the outcomes' columns, one row per document, in order.
 
         Whatever the policy covers is tried again, a whole batch that was not applied as well as single documents that
-        were refused for a reason that passes. StopRun when it stays so.
+        were refused for a reason that passes. StopRun when it stays so. What nobody knows is found out as far as
+        `certainty` allows.
         """
         if step in self.applied:
             return self.applied[step]
         attempts = Attempts(policy, self.waits, f"step {step}")
-        results = self._write(step, writer, attempts, documents)
         if writer.transactional:
+            results = self._write(step, writer, attempts, documents)
             self.pending[step] = results
             return results
+        if self.suspect and certainty.verify is not None:
+            # Invariant 8: what an attempt that was killed may have sent is looked for before anything is sent.
+            results = unknown(documents.num_rows, writer.result_fields, UnknownOutcome("sent by a killed attempt"))
+        else:
+            results = self._write(step, writer, attempts, documents)
+        results = self._made_certain(step, writer, attempts, documents, results, certainty)
         results = self._write_again(step, writer, attempts, documents, results)
         self.applied[step] = results
         return results
@@ -75,8 +96,39 @@ class Effects:
                 writer.rollback()
                 attempts.pause(error)
             except UnknownOutcome as error:
-                # Invariant 8: some of it may have been applied, so none of it is sent again; a person looks.
+                # Invariant 8: some of it may have been applied, so none of it is sent again before that is known.
                 return unknown(documents.num_rows, writer.result_fields, error)
+
+    def _made_certain(
+        self,
+        step: StepId,
+        writer: Writer,
+        attempts: Attempts,
+        documents: pa.RecordBatch,
+        results: pa.RecordBatch,
+        certainty: Certainty,
+    ) -> pa.RecordBatch:
+        """Find unknown documents at the target; send again only what did not happen or may be sent twice."""
+        sent_most = max(attempts.most, SENT_MOST)
+        for sent in range(1, sent_most + 1):
+            rows = unknown_rows(results)
+            if not len(rows):
+                break
+            if certainty.verify is not None:
+                results, rows = find_out(writer, certainty.verify, self.waits, documents, results)
+            elif not (certainty.repeatable and self._may_repeat(attempts)):
+                break
+            if not len(rows) or sent == sent_most:
+                break
+            results = _replaced(results, rows, self._write(step, writer, attempts, documents.take(rows)))
+        return results
+
+    def _may_repeat(self, attempts: Attempts) -> bool:
+        """An idempotent write whose answer was lost is an attempt like one that timed out."""
+        if not (attempts.covers("timeout") or attempts.covers("unavailable")):
+            return False
+        attempts.wait(None, RetryLater("the answer was lost", code=codes.OUTCOME_UNKNOWN))
+        return True
 
     def _write_again(
         self, step: StepId, writer: Writer, attempts: Attempts, documents: pa.RecordBatch, results: pa.RecordBatch
@@ -146,14 +198,6 @@ class Effects:
 def same(mark: Mark | None, ticket: Ticket) -> bool:
     """The mark says that this very batch was committed."""
     return mark is not None and (mark.execution_id, mark.batch) == (ticket.execution_id, ticket.batch)
-
-
-def unknown(rows: int, result_fields: pa.Schema, error: UnknownOutcome) -> pa.RecordBatch:
-    """Outcomes of documents of which nobody knows what became."""
-    said = (Outcome.UNKNOWN.value, error.code.name, "sent, and the answer was lost")
-    columns = [pa.repeat(pa.scalar(value, pa.string()), rows) for value in said]
-    columns.extend(pa.nulls(rows, item.type) for item in result_fields)
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([*OUTCOME_FIELDS, *result_fields]))
 
 
 def _retryable(results: pa.RecordBatch, attempts: Attempts) -> pa.Array:

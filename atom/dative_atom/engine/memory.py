@@ -9,7 +9,7 @@ They are as strict as a real system: a position that is honoured, a target that 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,12 +42,16 @@ class Faults:
     """What goes wrong, in order of calls.
 
     write: one entry a write call, an error to raise or None. commit: likewise; "lost" commits and loses the answer,
-    "undone" loses the answer without having committed. reject: row -> (code, reason) or None.
+    "undone" loses the answer without having committed. reject: row -> (code, reason) or None. lost: for each write call
+    after how many probes it shows, its answer having been lost: 0 at once, None never; writes beyond the list answer.
+    probe: raised by the next probes.
     """
 
     write: list[BaseException | None] = field(default_factory=list)
     commit: list[str | BaseException | None] = field(default_factory=list)
     reject: Callable[[dict[str, Any]], tuple[str, str] | None] | None = None
+    lost: list[int | None] = field(default_factory=list)
+    probe: list[BaseException] = field(default_factory=list)
 
 
 @dataclass
@@ -64,6 +68,20 @@ class MemoryTarget:
     effects: int = 0
     writes: int = 0
     mark: dict[str, Mark] = field(default_factory=dict)
+    probes: int = 0
+    late: list[tuple[int, list[dict[str, Any]]]] = field(default_factory=list)
+
+    def apply(self, rows: list[dict[str, Any]]) -> None:
+        """Every application counts, also of a document that is there already."""
+        for row in rows:
+            self.rows[tuple(row.get(name) for name in self.key) if self.key else (self.effects,)] = row
+            self.effects += 1
+
+    def arrive(self) -> None:
+        """Apply the writes whose answers were lost and that have become visible by now."""
+        for due, rows in [item for item in self.late if item[0] <= self.probes]:
+            self.apply(rows)
+            self.late.remove((due, rows))
 
 
 class MemoryWriter:
@@ -95,17 +113,35 @@ class MemoryWriter:
             else:
                 self._open.append(row)
             ids.append(":".join(str(row.get(name)) for name in target.key) if target.key else str(index))
+        if target.faults.lost:
+            self._lose(target.faults.lost.pop(0))
         if not target.transactional:
             self._apply()
         return tally.outcomes({RESULT_ID.name: pa.array(ids, pa.string())})
 
     def _apply(self) -> None:
-        target = self._target
-        for row in self._open:
-            key = tuple(row.get(name) for name in target.key) if target.key else (target.effects,)
-            target.rows[key] = row
-            target.effects += 1
+        self._target.apply(self._open)
         self._open = []
+
+    def _lose(self, shows_after: int | None) -> None:
+        target, rows, self._open = self._target, self._open, []
+        if shows_after is not None:
+            target.late.append((target.probes + shows_after, rows))
+            target.arrive()
+        raise UnknownOutcome("the answer was lost")
+
+    def probe(self, documents: pa.RecordBatch, key: Sequence[str]) -> pa.RecordBatch:
+        """As `connectors.base.Prober.probe`."""
+        target = self._target
+        target.probes += 1
+        if target.faults.probe:
+            raise target.faults.probe.pop(0)
+        target.arrive()
+        there = {tuple(row.get(name) for name in key) for row in target.rows.values()}
+        asked = to_json(documents)
+        found = [tuple(row.get(name) for name in key) in there for row in asked]
+        ids = [":".join(str(row.get(name)) for name in key) for row in asked]
+        return pa.record_batch({"found": pa.array(found, pa.bool_()), RESULT_ID.name: pa.array(ids, pa.string())})
 
     def commit(self, ticket: Ticket) -> None:
         faults = self._target.faults.commit

@@ -53,7 +53,7 @@ def policy_of(settings: RetrySettings | None, timeout_s: float | None) -> RetryP
         backoff.first.total_seconds(),
         float(backoff.factor),
         backoff.max.total_seconds(),
-        timeout_s or BUDGET_S,
+        min(timeout_s or settings.budget.total_seconds(), settings.budget.total_seconds()),
     )
 
 
@@ -84,6 +84,11 @@ class Attempts:
         self._where = where
         self._started_s = waits.clock.elapsed_s()
         self.made = 1
+
+    @property
+    def most(self) -> int:
+        """How many attempts there may be, the first one included."""
+        return self._policy.max_attempts
 
     def covers(self, kind: str | None) -> bool:
         """An error of this class may be tried again, as far as attempts go."""

@@ -151,6 +151,7 @@ class _Run:
             self.transactional = list(plan.transactional())
             start = self._resume()
             self.ahead = self.settled = opened.remembered().typed(plan.running)
+            self.first_batch = start.batch
             reading.begin(start)
             transforming = Transforming(plan, opened.database, self._flow, self.control, opened.process.spec.source.id)
             transforming.start(reading.channel, start.batch)
@@ -244,6 +245,8 @@ class _Run:
             item.piece.position or {},
             self.message.fencing_token,
             self.waits,
+            # A batch is sent after the one before it has settled: only the first of an attempt may have been sent.
+            suspect=self.execution.attempt > 1 and item.batch == self.first_batch,
         )
         attempts = Attempts(LOST_COMMIT, self.waits, f"batch {item.batch}")
         try:

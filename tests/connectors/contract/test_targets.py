@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from dative.errors.base import StopRun
+from dative_atom.connectors.base import Prober
 
 
 def _names(count: int, first: int = 0) -> list[str]:
@@ -98,3 +99,15 @@ def test_a_writer_that_is_closed_in_the_middle_leaves_nothing(target: Any, bench
     writer.close()
     writer.close()
     assert target.written() == []
+
+
+def test_a_probe_finds_what_is_there_by_its_key_and_writes_nothing(target: Any, bench: Any, documents: Any) -> None:
+    writer = bench.opened(target.writer(bench.context()))
+    if not isinstance(writer, Prober):
+        pytest.skip("files are found by their name, not by a document's key")
+    writer.write(documents(3), bench.ticket(0))
+    writer.commit(bench.ticket(0))
+    asked = documents(3, first=1)
+    found = writer.probe(asked, [asked.schema.names[0]])
+    assert found.column("found").to_pylist() == [True, True, False]
+    assert target.written() == _names(3)

@@ -36,6 +36,8 @@ from dative_atom.connectors.database.types import staged_type
 from dative_atom.connectors.outcomes import RESULT_ID, Tally
 
 SAVEPOINT = "dative_rows"
+PROBED = "probe"
+"""The stream that a probe takes a place in, so that it waits for no writer."""
 INDEX_FROM_ROWS = 500
 Returned = list[tuple[Sequence[int], pa.RecordBatch]]
 """Rows that were inserted together, and what RETURNING gave for them in the same order; only when results are wanted."""
@@ -123,6 +125,27 @@ class DatabaseWriter:
             found = session.committed_mark(self._marks, stream)
             return Mark(found[0], int(found[1]), int(found[2])) if found else None
         finally:
+            session.close()
+
+    def probe(self, documents: pa.RecordBatch, key: Sequence[str]) -> pa.RecordBatch:
+        """As `base.Prober.probe`: the stage of a connection of its own, joined with the table, then rolled back."""
+        session, staged = self._connect(), [ROW, *self._stage_schema.names]
+        try:
+            session.make_stage(self._documents)
+            session.begin(PROBED)
+            numbers = pa.array(range(documents.num_rows), pa.int64())
+            rows = documents.cast(self._stage_schema)
+            session.load_stage(pa.RecordBatch.from_arrays([numbers, *rows.columns], names=staged))
+            same = " AND ".join(f"t.{quoted(name)} = {self._value(name)}" for name in key)
+            statement = (
+                f"SELECT s.{quoted(ROW)} FROM {STAGE} AS s WHERE EXISTS "
+                f"(SELECT 1 FROM {quoted_table(self._options.table)} AS t WHERE {same})"
+            )
+            found = session.fetch(statement, f"PROBE {self._options.table}", pa.schema([pa.field(ROW, pa.int64())]))
+            there = pc.is_in(numbers, value_set=found.column(0))
+            return pa.record_batch({"found": there, RESULT_ID.name: self._identity_of(documents)})
+        finally:
+            session.rollback()
             session.close()
 
     def close(self) -> None:

@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 from dative.errors import StopRun
 from dative.errors import engine as codes
 from dative.ids import StepId
+from dative.process.catalog import default_catalog
 from dative.process.shapes import OperationSettings
 
 from dative_atom.connectors.base import Outcome, Writer
 from dative_atom.documents.batch import DOCUMENT, ERROR_COLUMNS, payload, payload_fields
 from dative_atom.engine.arrival import Arrival, no_rows
+from dative_atom.engine.certainty import UNCERTAIN, Certainty, Verify
 from dative_atom.engine.plan import Target
 from dative_atom.engine.query import Failure, Query
 from dative_atom.engine.retry import RetryPolicy, policy_of
@@ -47,6 +49,7 @@ class TargetShape:
     policy: RetryPolicy
     link: Link | None
     schema: pa.Schema
+    certainty: Certainty = UNCERTAIN
     tells_ids: bool = True
     effect: bool = True
     composite: bool = False
@@ -57,7 +60,7 @@ class TargetShape:
             return batch
         if flow.effects is None:
             raise StopRun(f"step {self.step} writes in a stage that may not", code=codes.READ_INVALID)
-        results = flow.effects.write(self.step, self.writer, self.policy, payload(batch))
+        results = flow.effects.write(self.step, self.writer, self.policy, payload(batch), self.certainty)
         if results.num_rows != batch.num_rows:
             raise StopRun(
                 f"step {self.step}: {results.num_rows} outcomes for {batch.num_rows} documents", code=codes.READ_INVALID
@@ -134,7 +137,18 @@ def compile_target(at: Arrival) -> TargetShape:
     at.context.targets.append(Target(at.id, writer, documents))
     timeout_s = at.step.timeout.total_seconds() if at.step.timeout else None
     link = _link(at, pa.schema([*at.schema, *writer.result_fields]))
-    return TargetShape(at.id, at.step.verb, writer, policy_of(at.retry, timeout_s), link, at.schema, _tells_ids(at))
+    return TargetShape(
+        at.id, at.step.verb, writer, policy_of(at.retry, timeout_s), link, at.schema, _certainty(at), _tells_ids(at)
+    )
+
+
+def _certainty(at: Arrival) -> Certainty:
+    """What the process and the catalog allow when an answer was lost."""
+    settings, verify = at.settings(OperationSettings), at.step.verify
+    connector = default_catalog().connectors.get(settings.connector)
+    operation = connector.operations.get(settings.operation) if connector else None
+    asked = Verify(verify.key, verify.within.total_seconds()) if verify is not None else None
+    return Certainty(asked, operation is not None and operation.idempotent)
 
 
 def _tells_ids(at: Arrival) -> bool:

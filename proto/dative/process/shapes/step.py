@@ -36,6 +36,9 @@ class RetrySettings(Settings):
     on: tuple[ErrorClass, ...] = Field(min_length=1, description="Classes of errors that are tried again.")
     max_attempts: int = Field(default=5, ge=1, le=20, description="All attempts, the first one included.")
     backoff: BackoffSettings = Field(default_factory=BackoffSettings, description="The pauses between them.")
+    budget: Duration = Field(
+        default="1h", validate_default=True, description="All pauses together; the step's `timeout` is one, too."
+    )
 
 
 class LinkSettings(Settings):

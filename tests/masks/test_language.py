@@ -242,3 +242,17 @@ def test_a_mask_takes_the_class_from_its_own_field_and_every_copy_before_it_keep
     followed: Any = follow(process("{phi: [Mrn]}", steps, "[Id, Mrn]"))
     assert followed.classes["write"] == {"id": frozenset(), "a": frozenset(), "b": frozenset({"phi"})}
     assert followed.states["write"]["a"].carried == {"phi"}
+
+
+def test_what_comes_together_again_was_made_by_either_arm() -> None:
+    steps = """\
+    - id: one
+      map: {fields: {id: Id, a: Mrn}}
+    - id: fork
+      decide: id > 5
+      then: [{id: hide, mask: {a: hash}}]
+      else: [{id: cut, map: {keep: rest, fields: {a: upper(a)}}}, {id: veil, mask: {a: token}}]
+"""
+    (told,) = explain(process("{phi: [Mrn]}", steps, "[Id, Mrn]"), field="a")
+    assert (told.masks, told.functions) == (("hide: hash", "veil: token"), ("upper",))
+    assert (told.classes, told.unmasked) == (("phi",), ())

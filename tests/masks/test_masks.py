@@ -95,6 +95,8 @@ def test_a_date_without_a_subject_is_gone_rather_than_told(masking: Any) -> None
     first, second = masking.apply({"value": "date_shift(9, key => Patient)"}, table).column("value").to_pylist()
     assert first is None
     assert second is not None
+    nobody = masking.apply({"value": "date_shift(9, key => Nobody)"}, table).column("value").to_pylist()
+    assert nobody == [None, None]
 
 
 def test_a_date_shift_without_a_subject_follows_from_the_value(masking: Any) -> None:

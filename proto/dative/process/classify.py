@@ -34,6 +34,13 @@ def _identifier(check: FlowCheck, state: FieldState) -> Identifier | None:
     return next((one for one in found if one is not None), None)
 
 
+def kept_in_the_clear(check: FlowCheck, state: FieldState, path: Path, what: str) -> None:
+    """An error where a protected value would stand in something that is stored or shown as it is. what: 'column "a"'."""
+    if state.classes:
+        message = f"{what} would hold a classified value ({'/'.join(sorted(state.classes))})"
+        check.report.value(codes.CLASSIFIED_UNMASKED, message, path)
+
+
 def unclassified(check: FlowCheck, step: Step, known: Mapping[str, DataType]) -> None:
     """A warning for each source field whose name looks like an identifier and of which nothing was said."""
     for name, kind in known.items():

@@ -77,6 +77,4 @@ def _linked(link: LinkSettings, path: Path, fields: Fields, results: dict[str, F
             message = f'table "{link.xref}" has no column "{column}"{nearest(column, columns)}'
             check.report.key(codes.UNKNOWN_COLUMN, message, here)
         state = check.value(sql, here, fields, results=results)
-        if state.classes:
-            message = f'column "{column}" would hold a classified value ({"/".join(sorted(state.classes))})'
-            check.report.value(codes.CLASSIFIED_UNMASKED, message, here)
+        classify.kept_in_the_clear(check, state, here, f'column "{column}"')

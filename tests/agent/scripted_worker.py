@@ -22,6 +22,8 @@ from dative_atom.worker.protocol import (
     CancelExecution,
     CheckConnection,
     Checks,
+    DryRan,
+    DryRun,
     Finished,
     Progress,
     Ready,
@@ -177,6 +179,11 @@ def main() -> None:
             wire.send(Checks(message.request_id, [("dns", True, found), ("login", bool(message.binding.secrets), "")]))
         elif isinstance(message, Rehearse):
             rehearse(wire, message)
+        elif isinstance(message, DryRun):
+            shown = {"step": "upsert", "outcome": "change", "after": dict(message.execution.parameters), "before": None}
+            counts = {"read": message.documents_max, "written": 1, "filtered": 0, "dead_lettered": 0}
+            outcome = {"documents": [shown] * message.shown_max, "counts": counts}
+            wire.send(DryRan(message.request_id, json.dumps(outcome).encode()))
         elif isinstance(message, Shutdown):
             return
 

@@ -7,6 +7,7 @@ It keeps what it is given and can be told to misbehave. What the real controller
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ from dative.bundle.manifest import ENVELOPE_BYTES_MAX, Manifest
 from dative.bundle.trust import read_trust
 from dative.errors import DativeError
 from dative.errors import control as codes
-from dative.secrets import SealedSet, SealKey, open_sealed, seal_info
+from dative.secrets import SealedSet, SealKey, open_sealed, seal, seal_info
 from dative.v1 import agent_pb2, control_pb2, types_pb2
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -361,6 +362,12 @@ class Executions:
         return control_pb2.ControlRunProcessResponse(
             execution_id=next(iter(self.s.executions.values())).execution_id, atom="hq-1"
         )
+
+    def DryRun(self, request: Any) -> Any:
+        self.s.commands.append(request)
+        info = seal_info("dative/dry-run/v1", request.process)
+        sealed = seal(json.dumps(self.s.outcome).encode(), request.reader_public_key, info)
+        return control_pb2.ControlDryRunResponse(sealed_outcome=sealed, atom="hq-1")
 
     def CancelExecution(self, request: Any) -> Any:
         self.s.commands.append(request)

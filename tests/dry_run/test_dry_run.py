@@ -11,12 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from dative.clock import ManualClock
 from dative.errors import DativeError, StopRun
 from dative_atom.connectors.base import ConnectionConfig, Foresight
 from dative_atom.connectors.calls import Unlogged
-from dative_atom.connectors.connection import Guard, GuardedConnector
+from dative_atom.connectors.connection import Guard, GuardedConnector, open_connection
 from dative_atom.connectors.database.connector import DatabaseConnector
 from dative_atom.connectors.database.postgres import PostgresSession
 from dative_atom.connectors.database.spec import DatabaseSettings
@@ -24,10 +25,13 @@ from dative_atom.connectors.database.sqlite import SqliteSession
 from dative_atom.connectors.registry import connector_spec
 from dative_atom.engine import context
 from dative_atom.engine.dry_journal import READS, DryJournal
-from dative_atom.engine.dry_run import CAN_NOT_LOOK, DryRun, dry_run
+from dative_atom.engine.dry_run import CAN_NOT_LOOK, dry_run
+from dative_atom.engine.dry_run import DryRun as Outcome
+from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Surroundings
 from dative_atom.journal.contract import Execution, ExecutionState, Journal
-from dative_atom.worker.protocol import Binding
+from dative_atom.worker.dry_runs import dry_ran
+from dative_atom.worker.protocol import Binding, DryRun
 
 THERE = (
     "INSERT INTO customer (id, name, amount, phone) "
@@ -46,7 +50,7 @@ GIVEN: list[tuple[Any, ...]] = [
 CHANGED = {2, 3, 4}
 
 
-def _set(dry: DryRun, outcome: Foresight) -> list[Any]:
+def _set(dry: Outcome, outcome: Foresight) -> list[Any]:
     return [one for one in dry.documents if one.outcome == outcome]
 
 
@@ -244,3 +248,27 @@ def test_a_dry_run_answers_everything_that_the_engine_asks_a_journal() -> None:
     }
     answered = READS | set(vars(DryJournal))
     assert asked & methods <= answered, asked & methods - answered
+
+
+def test_a_dry_run_of_a_part_says_that_it_was_cut_and_its_json_holds_no_parked_document(sqlite: Any) -> None:
+    sqlite.source([(number, "a", None, "secret-phone") for number in range(9)] + [(None, "b", None, "secret-phone")])
+    sqlite.batch_rows = 4
+    dry = sqlite.dry(documents_max=6)
+    assert (dry.cut, dry.execution.counts.read) == (True, 6)
+    whole = sqlite.dry()
+    assert (whole.cut, whole.execution.counts.dead_lettered) == (False, 1)
+    text = json.dumps(whole.as_json())
+    assert "secret-phone" not in text
+    assert json.loads(text)["targets"]["write"]["counts"] == {"change": 9, "rejected": 1}
+
+
+def test_a_worker_answers_a_dry_run_and_its_journal_stays_as_it_is(sqlite: Any) -> None:
+    sqlite.source(GIVEN)
+    asked = DryRun("R1", sqlite.message(), shown_max=5, documents_max=100)
+    answer = dry_ran(asked, open_connection, ManualClock(NOW), Control())
+    assert answer.failure is None
+    assert json.loads(answer.outcome)["targets"]["write"]["counts"] == {"change": 4, "rejected": 3}
+    with closing(sqlite.journal()) as journal:
+        assert (journal.unfinished(), journal.position("env/sync")) == ([], None)
+    broken = msgspec.structs.replace(asked, execution=msgspec.structs.replace(asked.execution, artifacts={}))
+    assert dry_ran(broken, open_connection, ManualClock(NOW), Control()).failure is not None

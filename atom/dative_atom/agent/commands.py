@@ -29,6 +29,7 @@ from dative_atom.agent import vault
 from dative_atom.agent.asking import Asking
 from dative_atom.agent.books import Books
 from dative_atom.agent.bundles import Bundles
+from dative_atom.agent.dry_runs import DryRuns
 from dative_atom.agent.executions import Executions
 from dative_atom.agent.letters import LetterCommands
 from dative_atom.agent.log import log, redactor
@@ -41,7 +42,7 @@ from dative_atom.worker.protocol import CheckConnection
 CHECK_WITHIN_S = 60.0
 KEPT_FOR = timedelta(days=2)
 """Records of commands are let go of after that; every command has expired long before."""
-READS = frozenset({"hash_key", "read_receipts"})
+READS = frozenset({"dry_run", "hash_key", "read_receipts"})
 """They change nothing, so one that comes twice is answered twice and no record of it is kept."""
 _ID = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
 
@@ -104,6 +105,7 @@ class Commands:
         self._log = log_
         self._drain = drain
         self._asking = asking
+        self._dry_runs = DryRuns(executions, runner)
         self._under_way: dict[str, asyncio.Future[Result]] = {}
 
     async def carry_out(self, command: agent_pb2.Command) -> Result:
@@ -149,6 +151,7 @@ class Commands:
             "hash_key": self._hash_key,
             "read_receipts": self._read_receipts,
             "reveal_token": self._reveal,
+            "dry_run": self._dry_runs.carry_out,
         }
         handler = handlers.get(kind)
         if handler is None:

@@ -192,13 +192,15 @@ class Executions:
             keep_trace=True,
         )
 
-    async def rehearsal(self, process: str) -> tuple[str, RunExecution]:
-        """(stream, what a worker needs) to lead a document through that process without planning anything.
+    async def rehearsal(self, process: str, parameters: Mapping[str, str] | None = None) -> tuple[str, RunExecution]:
+        """(stream, what a worker needs) to lead documents through that process without planning anything.
 
         Errors: those of `_new`, and why the process can not be prepared.
         """
         now = self._clock.now()
-        execution = self._new(process, "retry", ExecutionId(new_id(now)), now)
+        execution = replace(
+            self._new(process, "retry", ExecutionId(new_id(now)), now), parameters=dict(parameters or {})
+        )
         prepared = await asyncio.to_thread(self._bundles.prepare, execution.manifest_digest, process)
         return execution.stream, self._request(execution, prepared)
 

@@ -17,7 +17,17 @@ from dative_atom.agent.health import Health
 from dative_atom.agent.log import log
 from dative_atom.agent.waiting import AgentClock, Backoff, either, ended
 from dative_atom.agent.worker import COMMAND, Worker, WorkerLost
-from dative_atom.worker.protocol import CheckConnection, Checks, Finished, Progress, Rehearse, Rehearsed, RunExecution
+from dative_atom.worker.protocol import (
+    CheckConnection,
+    Checks,
+    DryRan,
+    DryRun,
+    Finished,
+    Progress,
+    Rehearse,
+    Rehearsed,
+    RunExecution,
+)
 
 CANCEL_WITHIN_S = 10.0
 
@@ -196,6 +206,11 @@ class Runner:
         """Lead a document through its process on a worker. Errors: WorkerLost, TimeoutError, agent.worker_start_failed."""
         async with asyncio.timeout(within_s), self._worker() as worker:
             return await worker.rehearse(request)
+
+    async def dry_run(self, request: DryRun, within_s: float) -> DryRan:
+        """Run an execution that writes nothing on a worker. Errors: as `rehearse`."""
+        async with asyncio.timeout(within_s), self._worker() as worker:
+            return await worker.dry_run(request)
 
     async def stop(self) -> None:
         """End every worker; idle ones leave by themselves."""

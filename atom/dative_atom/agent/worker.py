@@ -24,6 +24,8 @@ from dative_atom.worker.protocol import (
     CancelExecution,
     CheckConnection,
     Checks,
+    DryRan,
+    DryRun,
     Finished,
     FromWorker,
     Progress,
@@ -140,6 +142,14 @@ class Worker:
         while True:
             message = await self._read()
             if isinstance(message, Rehearsed) and message.request_id == request.request_id:
+                return message
+
+    async def dry_run(self, request: DryRun) -> DryRan:
+        """Run an execution that writes nothing. Errors: WorkerLost."""
+        await self._send(request)
+        while True:
+            message = await self._read()
+            if isinstance(message, DryRan) and message.request_id == request.request_id:
                 return message
 
     async def cancel(self, execution_id: str) -> None:

@@ -9,6 +9,7 @@ or that nobody can know, and why.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from dative_atom.connectors.base import (
     Position,
     Preview,
     Previewer,
+    Read,
     Reader,
     RunContext,
     Ticket,
@@ -82,27 +84,58 @@ class Foreseen:
 
 @dataclass(frozen=True)
 class DryRun:
-    """execution: its counts and how it would end; in no journal. documents: the first of each outcome and target."""
+    """execution: its counts and how it would end; in no journal. documents: the first of each outcome and target.
+
+    cut: the source had more documents than were asked for.
+    """
 
     execution: Execution
     steps: Mapping[str, Foreseen]
     documents: Sequence[Shown]
     dead_letters: Sequence[ParkedDocument]
     links: int
+    cut: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values; of a dead letter only where and why, never its document."""
+        counts = self.execution.counts
+        return {
+            "state": self.execution.state.value,
+            "failure": dict(self.execution.failure) if self.execution.failure else None,
+            "counts": {name: getattr(counts, name) for name in counts.__dataclass_fields__},
+            "cut": self.cut,
+            "links": self.links,
+            "targets": {
+                step: {"counts": dict(one.counts), "reasons": dict(one.reasons), "notes": list(one.notes)}
+                for step, one in self.steps.items()
+            },
+            "documents": [dataclasses.asdict(one) for one in self.documents],
+            "dead_letters": [
+                {"step": one.step, "code": one.code, "field": one.field, "reason": one.reason}
+                for one in self.dead_letters[:SHOWN_MAX]
+            ],
+        }
 
 
-def dry_run(message: Message, journal: Journal, surroundings: Surroundings, shown_max: int = SHOWN_MAX) -> DryRun:
-    """Run it without writing anything anywhere. shown_max: documents shown per target and outcome.
+def dry_run(
+    message: Message,
+    journal: Journal,
+    surroundings: Surroundings,
+    shown_max: int = SHOWN_MAX,
+    documents_max: int | None = None,
+) -> DryRun:
+    """Run it without writing anything anywhere.
 
+    shown_max: documents shown per target and outcome. documents_max: of the source; None reads everything there is.
     The execution of the message needs no plan and is not known afterwards. Errors: as `run_execution`.
     """
     process = read_process(Path(message.artifacts[message.process]))
-    notes = _Notes(process, shown_max)
+    notes = _Notes(process, shown_max, documents_max)
     dry = DryJournal(journal, _execution(message, process, surroundings))
     looking = replace(surroundings, connect=notes.connect(surroundings.connect))
     # The engine's own journal is the contract; a dry one keeps it as far as an execution asks.
     ended = run_execution(message, cast(Journal, dry), looking)
-    return DryRun(ended, notes.steps, notes.shown, dry.letters, dry.links)
+    return DryRun(ended, notes.steps, notes.shown, dry.letters, dry.links, notes.cut)
 
 
 def _execution(message: Message, process: Process, surroundings: Surroundings) -> Execution:
@@ -120,8 +153,10 @@ def _execution(message: Message, process: Process, surroundings: Surroundings) -
 class _Notes:
     """What the previews of one run said."""
 
-    def __init__(self, process: Process, shown_max: int) -> None:
+    def __init__(self, process: Process, shown_max: int, documents_max: int | None) -> None:
         self.steps: dict[str, Foreseen] = {}
+        self.cut = False
+        self.documents_max = documents_max
         self.shown: list[Shown] = []
         self._shown_max = shown_max
         self._lineage = follow(process)
@@ -180,7 +215,7 @@ class _LookingConnector:
         self._inner, self._config, self._notes = inner, config, notes
 
     def reader(self, operation: Operation, context: RunContext) -> Reader:
-        return _UntoldReader(self._inner.reader(operation, context))
+        return _UntoldReader(self._inner.reader(operation, context), self._notes)
 
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:
         """Never opens the inner writer: opening one may already write."""
@@ -199,15 +234,25 @@ class _LookingConnector:
 class _UntoldReader:
     """A `Reader` that reads and is never acknowledged: the source stands where it stood."""
 
-    def __init__(self, inner: Reader) -> None:
-        self._inner = inner
+    def __init__(self, inner: Reader, notes: _Notes) -> None:
+        self._inner, self._notes = inner, notes
 
     @property
     def profile(self) -> pa.Schema:
         return self._inner.profile
 
-    def read(self, after: Position | None, rows_max: int) -> Iterator[Any]:
-        return self._inner.read(after, rows_max)
+    def read(self, after: Position | None, rows_max: int) -> Iterator[Read]:
+        """At `documents_max` it ends, and the run says that it was cut."""
+        left = self._notes.documents_max
+        for read in self._inner.read(after, rows_max):
+            if left is None or read.batch.num_rows <= left:
+                left = None if left is None else left - read.batch.num_rows
+                yield read
+                continue
+            self._notes.cut = True
+            if left:
+                yield replace(read, batch=read.batch.slice(0, left))
+            return
 
     def acknowledge(self, position: Position) -> None:
         """Not told."""

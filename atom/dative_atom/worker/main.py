@@ -30,6 +30,7 @@ from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Connect, Surroundings, run_execution
 from dative_atom.journal.contract import Counts, ExecutionState
 from dative_atom.journal.sqlite import SqliteJournal
+from dative_atom.worker.dry_runs import dry_ran
 from dative_atom.worker.letters import rehearsed
 from dative_atom.worker.memory import limit_growth
 from dative_atom.worker.protocol import (
@@ -37,6 +38,7 @@ from dative_atom.worker.protocol import (
     CancelExecution,
     CheckConnection,
     Checks,
+    DryRun,
     Finished,
     FromWorker,
     Progress,
@@ -87,7 +89,7 @@ class Worker:
         """connect, clock: what a process test puts in the place of real systems and of real time."""
         self._connection = connection
         self._connect = connect
-        self._work: queue.Queue[RunExecution | CheckConnection | Rehearse | None] = queue.Queue(maxsize=1)
+        self._work: queue.Queue[RunExecution | CheckConnection | Rehearse | DryRun | None] = queue.Queue(maxsize=1)
         self._writing = threading.Lock()
         self._running: tuple[str, Control] | None = None
         self._clock: Clock = clock or SystemClock()
@@ -155,6 +157,8 @@ class Worker:
                 self._send(self._run(message))
             elif isinstance(message, Rehearse):
                 self._send(rehearsed(message, self._connect, self._clock))
+            elif isinstance(message, DryRun):
+                self._send(dry_ran(message, self._connect, self._clock, Control()))
             else:
                 self._send(self._check(message))
 

@@ -101,6 +101,15 @@ class Rehearse(msgspec.Struct, frozen=True, tag="rehearse"):
         return f"Rehearse(request_id={self.request_id!r}, dead_letter_id={self.dead_letter_id!r})"
 
 
+class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):
+    """Run this execution without writing anything; no journal knows it. documents_max: of the source."""
+
+    request_id: str
+    execution: RunExecution
+    shown_max: int
+    documents_max: int
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Finish what runs, then exit."""
 
@@ -141,8 +150,19 @@ class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
         return f"Rehearsed(request_id={self.request_id!r})"
 
 
-ToWorker = RunExecution | CancelExecution | CheckConnection | Rehearse | Shutdown
-FromWorker = Ready | Progress | Finished | Checks | Rehearsed
+class DryRan(msgspec.Struct, frozen=True, tag="dry_ran"):
+    """outcome: JSON of `engine.dry_run.DryRun`; empty when `failure` (code, message, where, next) says why not."""
+
+    request_id: str
+    outcome: bytes
+    failure: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"DryRan(request_id={self.request_id!r})"
+
+
+ToWorker = RunExecution | CancelExecution | CheckConnection | Rehearse | DryRun | Shutdown
+FromWorker = Ready | Progress | Finished | Checks | Rehearsed | DryRan
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -8,6 +8,7 @@ from typing import Any
 import grpc.aio
 from dative.errors import DativeError
 from dative.errors import control as codes
+from dative.errors.rpc import INVALID
 from dative.v1 import agent_pb2, control_pb2, control_pb2_grpc, types_pb2
 from sqlalchemy import Connection
 
@@ -22,6 +23,7 @@ from dative_controller.store import dead_letters, fleet, reports, traces
 Context = grpc.aio.ServicerContext[Any, Any]
 DEAD_LETTERS_SHOWN = 20
 LOOK_AGAIN_S = 1.0
+READER_KEY_BYTES = 32
 FINISHED = (
     types_pb2.EXECUTION_STATE_SUCCEEDED,
     types_pb2.EXECUTION_STATE_PARTIAL,
@@ -49,6 +51,31 @@ class ExecutionServicer(control_pb2_grpc.ExecutionServiceServicer):
             traceparent=caller().trace.traceparent,
         )
         return control_pb2.ControlRunProcessResponse(execution_id=result.run_process.execution_id, atom=row.name)
+
+    async def DryRun(  # noqa: N802
+        self, request: control_pb2.ControlDryRunRequest, _context: Context
+    ) -> control_pb2.ControlDryRunResponse:
+        """The controller passes the sealed answer on and can not read it."""
+        if len(request.reader_public_key) != READER_KEY_BYTES:
+            raise DativeError(f"the reader's key has not {READER_KEY_BYTES} bytes", code=INVALID)
+        row = await choose_atom(
+            self._core, request.environment, molecule=request.molecule or "default", atom=request.atom
+        )
+        wanted = agent_pb2.DryRun(
+            process=request.process,
+            parameters=request.parameters,
+            documents_max=request.documents_max,
+            shown_max=request.shown_max,
+            reader_public_key=request.reader_public_key,
+        )
+        result = await self._core.commander.send(
+            row,
+            agent_pb2.Command(dry_run=wanted),
+            entry=self._core.entry("DryRun", f"{row.atom_id}/{request.process[:100]}", request),
+            request_id=request.request_id,
+            traceparent=caller().trace.traceparent,
+        )
+        return control_pb2.ControlDryRunResponse(sealed_outcome=result.dry_run.sealed_outcome, atom=row.name)
 
     async def CancelExecution(  # noqa: N802
         self, request: control_pb2.ControlCancelExecutionRequest, _context: Context

@@ -61,6 +61,9 @@ _TABLE: dict[str, dict[str, Permission]] = {
     },
     "ExecutionService": {
         "RunProcess": Permission(OPERATORS, changes=True),
+        "DryRun": Permission(
+            OPERATORS, changes=True
+        ),  # nothing changes, but it shows values, is audited, leaves a span
         "CancelExecution": Permission(OPERATORS, changes=True),
         "ListExecutions": Permission(VIEWERS),
         "GetExecution": Permission(VIEWERS),

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dative.errors.base import Code
 
+TOO_SLOW = Code(
+    "dry_run.too_slow",
+    "DEADLINE_EXCEEDED",
+    "The dry run was given up because it took too long; nothing was written.",
+    "Look at fewer documents: --documents 100.",
+)
 WRITES = Code(
     "dry_run.writes",
     "INTERNAL",

@@ -228,7 +228,7 @@ class Goodbye(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "discard_dead_letters", "assign_dead_letters", "expire_dead_letters", "actor")
+    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "discard_dead_letters", "assign_dead_letters", "expire_dead_letters", "dry_run", "actor")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
@@ -245,6 +245,7 @@ class Command(_message.Message):
     DISCARD_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     expires_at: _timestamp_pb2.Timestamp
@@ -262,11 +263,12 @@ class Command(_message.Message):
     discard_dead_letters: DiscardDeadLetters
     assign_dead_letters: AssignDeadLetters
     expire_dead_letters: ExpireDeadLetters
+    dry_run: DryRun
     actor: str
-    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ..., discard_dead_letters: _Optional[_Union[DiscardDeadLetters, _Mapping]] = ..., assign_dead_letters: _Optional[_Union[AssignDeadLetters, _Mapping]] = ..., expire_dead_letters: _Optional[_Union[ExpireDeadLetters, _Mapping]] = ..., actor: _Optional[str] = ...) -> None: ...
+    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ..., discard_dead_letters: _Optional[_Union[DiscardDeadLetters, _Mapping]] = ..., assign_dead_letters: _Optional[_Union[AssignDeadLetters, _Mapping]] = ..., expire_dead_letters: _Optional[_Union[ExpireDeadLetters, _Mapping]] = ..., dry_run: _Optional[_Union[DryRun, _Mapping]] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class CommandResult(_message.Message):
-    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "repair_dead_letter", "change_dead_letters")
+    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "repair_dead_letter", "change_dead_letters", "dry_run")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RUN_PROCESS_FIELD_NUMBER: _ClassVar[int]
@@ -278,6 +280,7 @@ class CommandResult(_message.Message):
     REVEAL_TOKEN_FIELD_NUMBER: _ClassVar[int]
     REPAIR_DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     CHANGE_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     status: _types_pb2.Status
     run_process: RunProcessResult
@@ -289,7 +292,8 @@ class CommandResult(_message.Message):
     reveal_token: RevealTokenResult
     repair_dead_letter: RepairDeadLetterResult
     change_dead_letters: ChangeDeadLettersResult
-    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetterResult, _Mapping]] = ..., change_dead_letters: _Optional[_Union[ChangeDeadLettersResult, _Mapping]] = ...) -> None: ...
+    dry_run: DryRunResult
+    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetterResult, _Mapping]] = ..., change_dead_letters: _Optional[_Union[ChangeDeadLettersResult, _Mapping]] = ..., dry_run: _Optional[_Union[DryRunResult, _Mapping]] = ...) -> None: ...
 
 class RunProcess(_message.Message):
     __slots__ = ("process", "trace", "parameters")
@@ -313,6 +317,33 @@ class RunProcessResult(_message.Message):
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
+
+class DryRun(_message.Message):
+    __slots__ = ("process", "parameters", "documents_max", "shown_max", "reader_public_key")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_MAX_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_MAX_FIELD_NUMBER: _ClassVar[int]
+    READER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    process: str
+    parameters: _containers.ScalarMap[str, str]
+    documents_max: int
+    shown_max: int
+    reader_public_key: bytes
+    def __init__(self, process: _Optional[str] = ..., parameters: _Optional[_Mapping[str, str]] = ..., documents_max: _Optional[int] = ..., shown_max: _Optional[int] = ..., reader_public_key: _Optional[bytes] = ...) -> None: ...
+
+class DryRunResult(_message.Message):
+    __slots__ = ("sealed_outcome",)
+    SEALED_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    sealed_outcome: bytes
+    def __init__(self, sealed_outcome: _Optional[bytes] = ...) -> None: ...
 
 class CancelExecution(_message.Message):
     __slots__ = ("execution_id",)

@@ -649,6 +649,43 @@ class ControlRunProcessResponse(_message.Message):
     atom: str
     def __init__(self, execution_id: _Optional[str] = ..., atom: _Optional[str] = ...) -> None: ...
 
+class ControlDryRunRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "process", "molecule", "atom", "parameters", "documents_max", "shown_max", "reader_public_key")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    MOLECULE_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_MAX_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_MAX_FIELD_NUMBER: _ClassVar[int]
+    READER_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    process: str
+    molecule: str
+    atom: str
+    parameters: _containers.ScalarMap[str, str]
+    documents_max: int
+    shown_max: int
+    reader_public_key: bytes
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., process: _Optional[str] = ..., molecule: _Optional[str] = ..., atom: _Optional[str] = ..., parameters: _Optional[_Mapping[str, str]] = ..., documents_max: _Optional[int] = ..., shown_max: _Optional[int] = ..., reader_public_key: _Optional[bytes] = ...) -> None: ...
+
+class ControlDryRunResponse(_message.Message):
+    __slots__ = ("sealed_outcome", "atom")
+    SEALED_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    sealed_outcome: bytes
+    atom: str
+    def __init__(self, sealed_outcome: _Optional[bytes] = ..., atom: _Optional[str] = ...) -> None: ...
+
 class ControlCancelExecutionRequest(_message.Message):
     __slots__ = ("request_id", "execution_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

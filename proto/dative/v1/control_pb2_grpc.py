@@ -1306,6 +1306,11 @@ class ExecutionServiceStub:
                 request_serializer=dative_dot_v1_dot_control__pb2.ControlRunProcessRequest.SerializeToString,
                 response_deserializer=dative_dot_v1_dot_control__pb2.ControlRunProcessResponse.FromString,
                 _registered_method=True)
+        self.DryRun = channel.unary_unary(
+                '/dative.v1.ExecutionService/DryRun',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlDryRunRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlDryRunResponse.FromString,
+                _registered_method=True)
         self.CancelExecution = channel.unary_unary(
                 '/dative.v1.ExecutionService/CancelExecution',
                 request_serializer=dative_dot_v1_dot_control__pb2.ControlCancelExecutionRequest.SerializeToString,
@@ -1353,6 +1358,13 @@ class ExecutionServiceServicer:
 
     def RunProcess(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRun(self, request, context):
+        """What would it change now? Nothing is written; the answer is sealed to the reader's key. Operators only, and audited.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1414,6 +1426,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.RunProcess,
                     request_deserializer=dative_dot_v1_dot_control__pb2.ControlRunProcessRequest.FromString,
                     response_serializer=dative_dot_v1_dot_control__pb2.ControlRunProcessResponse.SerializeToString,
+            ),
+            'DryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRun,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlDryRunRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlDryRunResponse.SerializeToString,
             ),
             'CancelExecution': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelExecution,
@@ -1483,6 +1500,33 @@ class ExecutionService:
             '/dative.v1.ExecutionService/RunProcess',
             dative_dot_v1_dot_control__pb2.ControlRunProcessRequest.SerializeToString,
             dative_dot_v1_dot_control__pb2.ControlRunProcessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.ExecutionService/DryRun',
+            dative_dot_v1_dot_control__pb2.ControlDryRunRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlDryRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

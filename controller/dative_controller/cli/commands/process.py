@@ -181,6 +181,42 @@ def run(
         click.get_current_context().exit(code)
 
 
+@command("dry-run", of=group)
+@click.argument("name", metavar="PROCESS")
+@env_option
+@molecule_option
+@click.option("--atom", default="", metavar="NAME", help="Where; default: the least loaded one.")
+@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter for this run only.")
+@click.option("--documents", default=1000, show_default=True, help="At most so many documents of the source.")
+@click.option("--show", "shown", default=20, show_default=True, help="So many documents per target and answer.")
+def dry_run(
+    app: App,
+    name: str,
+    environment: str | None,
+    molecule: str,
+    atom: str,
+    parameters: tuple[str, ...],
+    documents: int,
+    shown: int,
+) -> None:
+    """What would it change now? Reads the real source, looks at the real targets, and writes nothing."""
+    from dative.v1.control_pb2 import ControlDryRunRequest
+
+    from dative_controller.cli.dry_run import show
+
+    request = ControlDryRunRequest(
+        request_id=app.request_id(),
+        environment=app.environment_name(environment),
+        process=name,
+        molecule=molecule,
+        atom=atom,
+        parameters=dict(_parameter(text) for text in parameters),
+        documents_max=documents,
+        shown_max=shown,
+    )
+    show(app, request)
+
+
 @command("list", of=group)
 @env_option
 @molecule_option

@@ -265,17 +265,17 @@ def test_only_a_waiting_letter_is_repaired_or_retried(journal: SqliteJournal, ex
 def test_a_link_is_found_from_both_sides(journal: SqliteJournal) -> None:
     assert journal.xref_load(LinkRows("account", {"crm": ["A", "B"], "erp": ["1", "2"]})) == 2
     assert journal.xref_load(LinkRows("account", {"crm": ["A"], "erp": ["1"]})) == 0, "the same pair again is no change"
-    assert journal.xref_lookup("account", "crm", "erp", ["A", "B", "C"]) == {"A": "1", "B": "2"}
-    assert journal.xref_lookup("account", "erp", "crm", ["2"]) == {"2": "B"}
-    assert sorted(journal.xref_all("account", "crm", "erp")) == [("A", "1"), ("B", "2")]
-    assert journal.xref_lookup("nobody", "crm", "erp", ["A"]) == {}
-    assert journal.xref_lookup("account", "nobody", "erp", ["A"]) == {}
+    assert journal.xref_lookup("account", ("crm",), "erp", ["A", "B", "C"]) == {"A": "1", "B": "2"}
+    assert journal.xref_lookup("account", ("erp",), "crm", ["2"]) == {"2": "B"}
+    assert sorted(journal.xref_all("account", ("crm",), "erp")) == [("A", "1"), ("B", "2")]
+    assert journal.xref_lookup("nobody", ("crm",), "erp", ["A"]) == {}
+    assert journal.xref_lookup("account", ("nobody",), "erp", ["A"]) == {}
 
 
 def test_a_link_that_takes_anothers_place_says_so(journal: SqliteJournal) -> None:
     journal.xref_load(LinkRows("account", {"crm": ["A"], "erp": ["1"]}))
     journal.xref_load(LinkRows("account", {"crm": ["B"], "erp": ["1"]}))
-    assert journal.xref_all("account", "crm", "erp") == [("B", "1")]
+    assert journal.xref_all("account", ("crm",), "erp") == [("B", "1")]
     (record,) = records(journal)
     assert record.event.kind == "xref.replaced"
 
@@ -283,7 +283,7 @@ def test_a_link_that_takes_anothers_place_says_so(journal: SqliteJournal) -> Non
 def test_a_hostile_table_name_is_only_a_name(journal: SqliteJournal) -> None:
     name = 'x"; DROP TABLE outbox; --'
     journal.xref_load(LinkRows(name, {'c"1': ["A"], "erp": ["1"]}))
-    assert journal.xref_lookup(name, 'c"1', "erp", ["A"]) == {"A": "1"}
+    assert journal.xref_lookup(name, ('c"1',), "erp", ["A"]) == {"A": "1"}
     assert journal.outbox(0) == []
 
 

@@ -10,8 +10,8 @@ from dative.process import reference
 from dative.process.cases import load_test
 from dative.process.findings import Report
 from dative.process.load import check
-from dative.process.model import RatesTable
 from dative.process.schema import process_schema
+from dative.process.tables import RatesTable
 from dative.process.text import read_yaml
 from jsonschema import Draft202012Validator
 

@@ -78,6 +78,9 @@ def test_a_text_that_is_no_process_is_one_clear_finding(text: str | bytes, expec
     assert found(text) == expected
 
 
+FUNCTIONS = "  functions:\n    f: {parameters: {a: text}, expression: EXPRESSION}\n"
+
+
 # (what is wrong, the line's text, what stands there instead, findings)
 CASES: list[tuple[str, str, str, list[tuple[str, int]]]] = [
     # structure
@@ -104,6 +107,10 @@ CASES: list[tuple[str, str, str, list[tuple[str, int]]]] = [
     ("an id with a space", "id: hide", "id: hide it", [("process.wrong_value", 17)]),
     ("two steps of one id", "id: hide", "id: shape", [("process.duplicate_step", 17)]),
     ("an id of the source", "id: hide", "id: read", [("process.duplicate_step", 17)]),
+    ("a function that calls itself", "  track: [Id]\n", "  track: [Id]\n" + FUNCTIONS.replace("EXPRESSION", "f(a)"), [
+        ("expression.recursive", 15)]),
+    ("a function of a name that is taken", "  track: [Id]\n", "  track: [Id]\n" + FUNCTIONS.replace(
+        "EXPRESSION", "a").replace("f:", "upper:"), [("process.function_twice", 15)]),
     ("no source", "    salesforce.query:", "    database.query:", [
         ("process.wrong_connector", 11), ("process.bad_option", 11), ("process.bad_option", 11)]),
     ("an empty try", MASK, "try: []", [("process.wrong_value", 18)]),

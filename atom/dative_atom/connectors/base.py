@@ -78,7 +78,8 @@ class ConnectionConfig:
 class RunContext:
     """What one execution lends to its readers and writers.
 
-    binds: :lastRunDate, :lastSuccessDate, :watermark (aware datetimes) and :param… (str); what `where` may name.
+    binds: :lastRunDate, :lastSuccessDate, :watermark (aware datetimes) and :param… (str); what `where` may name. In the
+    sql of a table also :keys (a list).
     seen: the source's ledger of the overlap window, see `Ledger`.
     cancelled: set when the execution must stop; long waits wait on it, long loops look at it.
     """
@@ -87,7 +88,7 @@ class RunContext:
     clock: Clock
     calls: CallLog
     cancelled: threading.Event
-    binds: Mapping[str, datetime | str]
+    binds: Mapping[str, datetime | str | Sequence[str]]
     ledger: Ledger
     fencing_token: int = 0  # of a molecule's assignment; 0 where one atom works alone
 

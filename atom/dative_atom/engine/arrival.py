@@ -51,7 +51,7 @@ class Arrival:
 
     def query(self, outputs: Sequence[tuple[str, str]]) -> tuple[Query, list[pa.DataType]]:
         """A query of (field, SQL) pairs over the documents that reach this step, and the types of its columns."""
-        query = self.context.query(outputs, self.where)
+        query = self.context.query(outputs, self.where, self.schema)
         return query, query.types(self.context.session, no_rows(self.schema))
 
     def condition(self, sql: str) -> Query:

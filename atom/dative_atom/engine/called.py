@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 from dative.errors import StopRun
@@ -15,13 +14,15 @@ from dative.errors import engine as codes
 from dative.errors import process as process_codes
 from dative.ids import StepId
 from dative.process.calls import CALL_DEPTH_MAX, CALLED_STEPS_MAX, called_by, closure, cycle
-from dative.process.model import Process, XrefTable
+from dative.process.chains import read_chains
+from dative.process.model import Process
+from dative.process.tables import XrefTable
 from pydantic import ValidationError
 
 from dative_atom.engine.database import literal
-from dative_atom.engine.lookup import CrossReferences, open_tables
 from dative_atom.engine.plan import Called, Calling, Context
 from dative_atom.engine.seeds import unique_columns
+from dative_atom.engine.tables import Origin, open_tables
 
 
 def read_process(path: Path) -> Process:
@@ -66,18 +67,12 @@ def read_called(process: Process, artifacts: Mapping[str, Path]) -> dict[str, Pr
     return {name: known[name] for name in closure(process.name, calls)}
 
 
-def open_called(
-    processes: Mapping[str, Process],
-    artifacts: Mapping[str, Path],
-    xrefs: CrossReferences,
-    today: date,
-    given: Mapping[str, str],
-) -> dict[str, Called]:
+def open_called(processes: Mapping[str, Process], origin: Origin, given: Mapping[str, str]) -> dict[str, Called]:
     """What each is compiled in. given: "<process>.<parameter>" -> value."""
     opened = {}
     for name, process in processes.items():
         own = {key[len(name) + 1 :]: value for key, value in given.items() if key.startswith(f"{name}.")}
-        tables = open_tables(process.spec, name, artifacts, xrefs, today)
+        tables = open_tables(process.spec, name, origin)
         values = {parameter: declared.default for parameter, declared in process.spec.parameters.items()}
         opened[name] = Called(
             process, tables, {**values, **{key: value for key, value in own.items() if key in values}}
@@ -112,5 +107,6 @@ def inside(context: Context, name: str, step: StepId, parameters: Mapping[str, s
         rates=spec.rates_table,
         unique={table: unique_columns(found) for table, found in spec.tables.items() if isinstance(found, XrefTable)},
         calling=Calling(step, trail),
+        chains=read_chains(spec.functions),
     )
     return called, own

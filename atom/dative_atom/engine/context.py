@@ -13,9 +13,11 @@ import pyarrow as pa
 from dative.errors import StopRun
 from dative.errors import engine as codes
 from dative.ids import ConnectionName, StepId
-from dative.process.model import Process, XrefTable
+from dative.process.chains import read_chains
+from dative.process.model import Process
 from dative.process.scalars import parse_duration
 from dative.process.shapes import DocumentsSettings, NothingSettings, OperationSettings, Step
+from dative.process.tables import XrefTable
 from dative.secrets import MaskKeys
 
 from dative_atom.connectors.base import ConnectionConfig, Connector, Operation, Reader, RunContext, Writer
@@ -23,13 +25,15 @@ from dative_atom.engine.called import open_called, parameters_of, read_called, r
 from dative_atom.engine.compile import compile_process
 from dative_atom.engine.database import Database, literal
 from dative_atom.engine.ledger import JournalLedger
-from dative_atom.engine.lookup import Tables, open_tables
+from dative_atom.engine.lookup import Tables
 from dative_atom.engine.message import Message
 from dative_atom.engine.plan import Called, Context, Plan
 from dative_atom.engine.running import Running, restored
 from dative_atom.engine.seeds import unique_columns
 from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
 from dative_atom.engine.starts import CALLER, CallerSource, NothingSource
+from dative_atom.engine.table_reader import table_reader
+from dative_atom.engine.tables import Origin, open_tables
 from dative_atom.engine.tracking import Tracking, classified_fields, tracking_of
 from dative_atom.engine.units import units_of
 from dative_atom.engine.vault import Vault
@@ -158,6 +162,7 @@ class Opened:
             keep_tokens=Vault(self.journal, self.mask_keys, self.message.environment_id).keep,
             processes=self.called,
             running=self.remembered().types(),
+            chains=read_chains(spec.functions),
         )
         partitions = spec.flow_control.partitions if spec.flow_control is not None else None
         return compile_process(spec.steps, profile, context, partitions)
@@ -196,10 +201,11 @@ def open_execution(
     mask_keys = MaskKeys.from_hex(message.keys.mask)
     database = Database(message.limits.memory_bytes // POOL_SHARE)
     today = (execution.started_at or execution.planned_at).date()
-    tables = open_tables(process.spec, process.name, artifacts, journal, today)
     called = read_called(process, artifacts)
     given = {**message.parameters, **execution.parameters}
     connections = Connections(process, list(called.values()), message, connect)
+    origin = Origin(artifacts, journal, today, message.environment, table_reader(connections.get, context))
+    tables = open_tables(process.spec, process.name, origin)
     source = _source(process, execution, journal, connections, context, ledger)
     if not execution.retry_of:
         # Retried documents have no neighbours any more that they could be kept together with.
@@ -219,7 +225,7 @@ def open_execution(
         mask_keys=mask_keys,
         tracking=tracking_of(process.spec, mask_keys),
         classified=classified_fields(process.spec),
-        called=open_called(called, artifacts, journal, today, given),
+        called=open_called(called, origin, given),
     )
 
 

@@ -87,3 +87,28 @@ def _grouped(formats: Sequence[str], key: Callable[[str], str]) -> dict[str, lis
 def _tried(text: str, formats: Sequence[str]) -> str:
     tries = [f"try_strptime({text}, {literal(format_)})" for format_ in formats]
     return tries[0] if len(tries) == 1 else f"coalesce({', '.join(tries)})"
+
+
+_FOLDS_MIN: Final = (60, 30, 120, 20, 40, 90)
+"""How far clocks were ever set back, the usual first. Source: IANA tz database."""
+
+
+def instant(local: str, zone: str, gap: str, fold: str) -> str:
+    """SQL of the instant at which the clocks of a zone show `local` (SQL, a timestamp without zone).
+
+    gap: "error" gives null for a time that a clock change skipped, "shift" moves it on by what was skipped. fold: of
+    the two instants of a time that came twice the "later" or "earlier" one, or null for "error".
+    """
+    at = literal(zone)
+    later = f"timezone({at}, {local})"
+    chosen = later
+    if fold != "later":
+        before = [f"{later} - INTERVAL {minutes} MINUTE" for minutes in _FOLDS_MIN]
+        same = [f"timezone({at}, {earlier}) = {local}" for earlier in before]
+        if fold == "error":
+            chosen = f"CASE WHEN NOT ({' OR '.join(same)}) THEN {later} END"
+        else:
+            arms = " ".join(f"WHEN {equal} THEN {earlier}" for equal, earlier in zip(same, before, strict=True))
+            chosen = f"CASE {arms} ELSE {later} END"
+    # A time that was skipped does not come back from the zone as it went in.
+    return chosen if gap == "shift" else f"CASE WHEN timezone({at}, {later}) = {local} THEN {chosen} END"

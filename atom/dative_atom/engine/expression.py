@@ -16,15 +16,22 @@ from typing import Final
 import pyarrow as pa
 from dative.errors import StopRun
 from dative.errors import engine as codes
-from dative.process.expression import ExpressionError, field_name, parse_expression
-from dative.process.infer import NUMBER_SCALE
+from dative.process.chains import NONE, Chains
+from dative.process.datatypes import DataType
+from dative.process.expression import ExpressionError, parse_expression
+from dative.process.infer import infer
+from dative.process.problems import field_name
+from dative.process.results import NUMBER_SCALE
 from sqlglot import exp
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine import dates, money
+from dative_atom.engine import calls, dates, money
 from dative_atom.engine.database import literal, quoted
 from dative_atom.engine.lookup import Lookup, RateLookup, XrefLookup
+from dative_atom.engine.rounding import HALF_EVEN
+from dative_atom.engine.rows import KEY_SEPARATOR
 from dative_atom.engine.running import DOCUMENT_PROPERTY, PERSISTED, START, column_of
+from dative_atom.engine.sets import Lifted
 
 _EVALUATION: Final = "expression.evaluation_failed"
 _DATE: Final = "expression.date_unreadable"
@@ -83,7 +90,8 @@ class Expression:
 class Scope:
     """What the expressions of one query share: parameters, properties, tables, and the lookups they make.
 
-    properties: name -> SQL of its value. rates: the process' one rates table, None where there is not one.
+    properties: name -> SQL of its value. rates: the process' one rates table, None where there is not one. chains: its
+    own functions. types: of the fields, where they are known. each: the expressions are those of a list's items.
     running: properties that the steps before set, and their types; own: their names in the execution, from those in the
     process; remembered: those of them that are read here.
     """
@@ -92,24 +100,34 @@ class Scope:
     properties: Mapping[str, str]
     tables: frozenset[str]
     rates: str | None
+    chains: Chains = field(default_factory=lambda: NONE)
+    types: Mapping[str, DataType] = field(default_factory=dict)
+    each: bool = False
     lookups: list[Lookup] = field(default_factory=list)
     running: Mapping[str, pa.DataType] = field(default_factory=dict)
     own: Callable[[str], str] = str
     remembered: dict[str, pa.DataType] = field(default_factory=dict)
+    lifted: list[Lifted] = field(default_factory=list)
 
     def compile(self, sql: str, where: str) -> Expression:
         """Compile one expression. where: "step to-customer, field phone". StopRun for what is not in the language."""
         try:
-            tree = parse_expression(sql).tree
+            tree = parse_expression(sql, chains=self.chains).tree
         except ExpressionError as error:
             raise StopRun(f"{where}: {error.message}", code=codes.COMPILE_FAILED, where=where) from error
         if isinstance(tree, exp.Column):
             return Expression(_column(tree), _column(tree), field=field_name(tree))
-        fast = _Writer(self, where, strict=False)
-        strict = _Writer(self, where, strict=True)
+        fast = Writer(self, where, strict=False)
+        strict = Writer(self, where, strict=True)
         return Expression(fast.sql(tree), strict.sql(tree), tuple(fast.fallibles))
 
-    def xref(self, table: str, column: str, want: str, key: str) -> str:
+    def lift(self, lifted: Lifted) -> str:
+        """SQL of a value that is computed for all documents before the query runs; made once however often it is written."""
+        if lifted not in self.lifted:
+            self.lifted.append(lifted)
+        return f"b.{quoted(f'_set {self.lifted.index(lifted)}')}"
+
+    def xref(self, table: str, column: tuple[str, ...], want: str, key: str) -> str:
         """The alias of that lookup, made once however often it is written."""
         for lookup in self.lookups:
             if isinstance(lookup, XrefLookup) and (lookup.table, lookup.column, lookup.want, lookup.key) == (
@@ -148,7 +166,7 @@ def _column(column: exp.Column) -> str:
 _FAILS: Final = f"CAST('!' || CAST(b.{quoted(DOCUMENT)} AS VARCHAR) AS INTEGER)"
 
 
-class _Writer:
+class Writer:
     """Writes one form of one expression. The fast form collects the fallible places on its way."""
 
     def __init__(self, scope: Scope, where: str, *, strict: bool) -> None:
@@ -160,14 +178,22 @@ class _Writer:
     def joined(self, node: exp.Expr, written: str) -> str:
         """SQL of what a lookup joins by: tolerant in both forms, because a join that fails would fail every document of
         its batch. written: the node's SQL in this form."""
-        return _Writer(self.scope, self.where, strict=False).sql(node) if self.strict else written
+        return self.tolerant().sql(node) if self.strict else written
+
+    def tolerant(self) -> Writer:
+        """A writer of the fast form, this one where it is that; what it finds suspect is known already."""
+        return Writer(self.scope, self.where, strict=False) if self.strict else self
+
+    def type_of(self, node: exp.Expr) -> DataType:
+        """The type of a node, `any` where it is not known."""
+        return infer(node, self.scope.types)[0]
 
     def sql(self, node: exp.Expr) -> str:
         """The SQL of a node, everything below it first."""
         if isinstance(node, exp.Column):
             return _column(node)
         name = node.name.lower() if isinstance(node, exp.Anonymous) else type(node).__name__.lower()
-        own = _FUNCTIONS.get(name)
+        own = _FUNCTIONS.get(name) or calls.CALLS.get(name)
         return own(self, node) if own is not None else self._plain(node, name)
 
     def _plain(self, node: exp.Expr, name: str) -> str:
@@ -182,7 +208,7 @@ class _Writer:
             operands = [
                 self.sql(item) for item in node.iter_expressions() if not isinstance(item, exp.Literal | exp.Var)
             ]
-            return self._may_fail(written, operands, node)
+            return self.may_fail(written, operands, node)
         if name in _JSON_NAMES:
             return self._json(written, self.sql(node.expressions[0]), node)
         return written
@@ -196,19 +222,19 @@ class _Writer:
             return exp.If(**{key: self._child(part) for key, part in value.args.items()})
         return exp.Var(this=self.sql(value))
 
-    def _may_fail(self, written: str, operands: list[str], node: exp.Expr) -> str:
+    def may_fail(self, written: str, operands: list[str], node: exp.Expr) -> str:
         if self.strict or not operands:
             return written
         tried = f"TRY({written})"
         present = " AND ".join(f"{operand} IS NOT NULL" for operand in operands)
-        self._suspect(_EVALUATION, f"{present} AND {tried} IS NULL", operands[0], node)
+        self.suspect(_EVALUATION, f"{present} AND {tried} IS NULL", operands[0], node)
         return tried
 
     def _json(self, written: str, value: str, node: exp.Expr) -> str:
         # Null is a common and right answer here, so it is the input that makes a document suspect.
         if self.strict:
             return written
-        self._suspect(_EVALUATION, f"{value} IS NOT NULL AND NOT json_valid({value})", value, node)
+        self.suspect(_EVALUATION, f"{value} IS NOT NULL AND NOT json_valid({value})", value, node)
         return f"TRY({written})"
 
     def _division(self, node: exp.Div) -> str:
@@ -217,10 +243,10 @@ class _Writer:
         if self.strict:
             return _or_fail(f"({above} / {below})", f"{below} = 0")
         quotient = f"TRY({above} / NULLIF({below}, 0))"
-        self._suspect(_EVALUATION, f"{above} IS NOT NULL AND {below} IS NOT NULL AND {quotient} IS NULL", below, node)
+        self.suspect(_EVALUATION, f"{above} IS NOT NULL AND {below} IS NOT NULL AND {quotient} IS NULL", below, node)
         return quotient
 
-    def _suspect(self, code: str, flag: str, subject: str, node: exp.Expr) -> None:
+    def suspect(self, code: str, flag: str, subject: str, node: exp.Expr) -> None:
         self.fallibles.append(Fallible(code, f"({flag})", subject, node.sql("duckdb", normalize_functions=False)))
 
     # Casts and the language's own functions.
@@ -230,38 +256,36 @@ class _Writer:
         if self.strict:
             return f"CAST({value} AS {target})"
         tried = f"TRY_CAST({value} AS {target})"
-        self._suspect("expression.cast_failed", f"{value} IS NOT NULL AND {tried} IS NULL", value, node)
+        self.suspect("expression.cast_failed", f"{value} IS NOT NULL AND {tried} IS NULL", value, node)
         return tried
 
     def date(self, node: exp.Expr) -> str:
         text, formats = self._read(node)
-        return self._converted(text, dates.parsed(f"CAST({text} AS VARCHAR)", formats, "DATE"), _DATE, node)
+        return self.converted(text, dates.parsed(f"CAST({text} AS VARCHAR)", formats, "DATE"), _DATE, node)
 
     def timestamp(self, node: exp.Expr) -> str:
         text, formats = self._read(node)
         local = dates.parsed(f"CAST({text} AS VARCHAR)", formats, "TIMESTAMP")
-        zone = self._named(node).get("zone")
-        if zone is None:
-            return self._converted(text, f"timezone('UTC', {local})", _DATE, node)
-        # A time that a clock change skipped does not come back from the zone as it went in.
-        instant = f"timezone({self.sql(zone)}, {local})"
-        kept = f"CASE WHEN timezone({self.sql(zone)}, {instant}) = {local} THEN {instant} END"
-        return self._converted(text, kept, _DATE, node)
+        named = {name: item.name for name, item in self.named(node).items()}
+        if "zone" not in named:
+            return self.converted(text, f"timezone('UTC', {local})", _DATE, node)
+        instant = dates.instant(local, named["zone"], named.get("gap", "error"), named.get("fold", "later"))
+        return self.converted(text, instant, _DATE, node)
 
     def _read(self, node: exp.Expr) -> tuple[str, list[str]]:
-        value, *formats = self._positional(node)
+        value, *formats = self.positional(node)
         return self.sql(value), [format_.name for format_ in formats]
 
     def number(self, node: exp.Expr) -> str:
-        text = self.sql(self._positional(node)[0])
-        scale = self._named(node).get("scale")
+        text = self.sql(self.positional(node)[0])
+        scale = self.named(node).get("scale")
         digits = int(scale.name) if scale is not None else NUMBER_SCALE
         plain = f"CAST({text} AS VARCHAR)"
         strictly = f"CASE WHEN regexp_full_match({plain}, {literal(_NUMBER)}) THEN {plain} END"
-        return self._converted(text, f"TRY_CAST({strictly} AS DECIMAL(38, {digits}))", _UNREADABLE, node)
+        return self.converted(text, f"TRY_CAST({strictly} AS DECIMAL(38, {digits}))", _UNREADABLE, node)
 
     def property_(self, node: exp.Expr) -> str:
-        name = self._positional(node)[0].name
+        name = self.positional(node)[0].name
         return self.scope.properties[name] if name in self.scope.properties else f"b.{quoted(self._own_property(name))}"
 
     def _own_property(self, name: str) -> str:
@@ -277,15 +301,15 @@ class _Writer:
         self.scope.remembered[name] = self.scope.running.get(name, pa.null())
         return column_of(name)
 
-    def _converted(self, value: str, converted: str, code: str, node: exp.Expr) -> str:
+    def converted(self, value: str, converted: str, code: str, node: exp.Expr) -> str:
         if self.strict:
             return _or_fail(converted, f"{value} IS NOT NULL AND {converted} IS NULL")
-        self._suspect(code, f"{value} IS NOT NULL AND {converted} IS NULL", value, node)
+        self.suspect(code, f"{value} IS NOT NULL AND {converted} IS NULL", value, node)
         return converted
 
     def currency(self, node: exp.Expr) -> str:
-        amount, source, target = self._positional(node)
-        named = self._named(node)
+        amount, source, target = self.positional(node)
+        named = self.named(node)
         table = named["rates"].name if "rates" in named else self.scope.rates
         if table is None or table not in self.scope.tables:
             raise _refused(self.where, "converts currencies, and the process declares no table of kind rates for it")
@@ -296,7 +320,8 @@ class _Writer:
         value = self.sql(amount)
         exact = f"TRY_CAST({value} AS {money.AMOUNT})"
         rate = f"(CASE WHEN {from_} = {to} THEN CAST(1 AS DECIMAL(16, 10)) ELSE {quoted(alias)}.rate END)"
-        converted = f"({money.rounded(f'({exact} * {rate})', to, constant)})"
+        mode = named["rounding"].name if "rounding" in named else HALF_EVEN
+        converted = f"({money.rounded(f'({exact} * {rate})', to, constant, mode)})"
         missing = f"{value} IS NOT NULL AND ({rate}) IS NULL"
         unreadable = f"{value} IS NOT NULL AND ({converted}) IS NULL"
         if self.strict:
@@ -305,33 +330,35 @@ class _Writer:
         self.fallibles.append(
             Fallible("expression.rate_missing", f"({missing})", pair, node.sql("duckdb", normalize_functions=False))
         )
-        self._suspect(_UNREADABLE, unreadable, value, node)
+        self.suspect(_UNREADABLE, unreadable, value, node)
         return converted
 
     def xref(self, node: exp.Expr) -> str:
-        table = self._positional(node)[0]
-        named = self._named(node)
+        table = self.positional(node)[0]
+        named = self.named(node)
         want, missing = named.pop("want", None), named.pop("missing", None)
-        if table.name not in self.scope.tables or want is None or len(named) != 1:
+        if table.name not in self.scope.tables or want is None or not named:
             raise _refused(self.where, "looks up a table, a column and what it wants that are not declared so")
-        column, key_node = next(iter(named.items()))
         if any(
-            isinstance(inner, exp.Anonymous) and inner.name.lower() in ("xref", "currency") for inner in key_node.walk()
+            isinstance(inner, exp.Anonymous) and inner.name.lower() in ("xref", "lookup", "currency")
+            for key_node in named.values()
+            for inner in key_node.walk()
         ):
             raise _refused(self.where, "looks up by a value that is itself looked up; compute that in a map before")
-        key = self.sql(key_node)
-        alias = self.scope.xref(table.name, column, want.name, self.joined(key_node, key))
+        key = lookup_key([self.sql(key_node) for key_node in named.values()])
+        by = lookup_key([self.joined(key_node, self.sql(key_node)) for key_node in named.values()])
+        alias = self.scope.xref(table.name, tuple(named), want.name, by)
         found = f"{quoted(alias)}.v"
         if missing is not None and missing.name == "null":
             # A key that can not be computed is no missing row.
             return f"CASE WHEN {key} IS NOT NULL THEN {found} END" if self.strict else found
         if self.strict:
             return _or_fail(found, f"{key} IS NOT NULL AND {found} IS NULL")
-        self._suspect("expression.lookup_missing", f"{key} IS NOT NULL AND {found} IS NULL", key, node)
+        self.suspect("expression.lookup_missing", f"{key} IS NOT NULL AND {found} IS NULL", key, node)
         return found
 
     def param(self, node: exp.Expr) -> str:
-        name = self._positional(node)[0].name
+        name = self.positional(node)[0].name
         if name not in self.scope.parameters:
             raise StopRun(
                 f"{self.where}: the parameter {name} has no value", code=codes.PARAMETER_MISSING, where=self.where
@@ -339,12 +366,21 @@ class _Writer:
         return literal(self.scope.parameters[name])
 
     @staticmethod
-    def _named(node: exp.Expr) -> dict[str, exp.Expr]:
+    def named(node: exp.Expr) -> dict[str, exp.Expr]:
         return {item.this.name: item.expression for item in node.expressions if isinstance(item, exp.Kwarg)}
 
     @staticmethod
-    def _positional(node: exp.Expr) -> list[exp.Expr]:
+    def positional(node: exp.Expr) -> list[exp.Expr]:
         return [item for item in node.expressions if not isinstance(item, exp.Kwarg)]
+
+
+def lookup_key(parts: list[str]) -> str:
+    """SQL of the one text that several key columns are looked up by; NULL where one of them is."""
+    if len(parts) == 1:
+        return parts[0]
+    present = " AND ".join(f"{part} IS NOT NULL" for part in parts)
+    texts = f" || {literal(KEY_SEPARATOR)} || ".join(f"CAST({part} AS VARCHAR)" for part in parts)
+    return f"CASE WHEN {present} THEN {texts} END"
 
 
 def _or_fail(value: str, failed: str) -> str:
@@ -352,13 +388,14 @@ def _or_fail(value: str, failed: str) -> str:
     return f"CASE WHEN {failed} AND {_FAILS} IS NULL THEN NULL ELSE {value} END"
 
 
-_FUNCTIONS: Final[Mapping[str, Callable[[_Writer, exp.Expr], str]]] = {
-    "cast": _Writer.cast,
-    "date": _Writer.date,
-    "timestamp": _Writer.timestamp,
-    "number": _Writer.number,
-    "currency": _Writer.currency,
-    "xref": _Writer.xref,
-    "param": _Writer.param,
-    "property": _Writer.property_,
+_FUNCTIONS: Final[Mapping[str, Callable[[Writer, exp.Expr], str]]] = {
+    "cast": Writer.cast,
+    "date": Writer.date,
+    "timestamp": Writer.timestamp,
+    "number": Writer.number,
+    "currency": Writer.currency,
+    "xref": Writer.xref,
+    "lookup": Writer.xref,
+    "param": Writer.param,
+    "property": Writer.property_,
 }

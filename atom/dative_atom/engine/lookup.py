@@ -12,39 +12,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
-from typing import Final, Protocol
 
 import pyarrow as pa
-from dative.process.model import RatesTable, Spec
+from dative.process.tables import SequenceTable
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.database import quoted
-from dative_atom.engine.money import Rates, read_rates
-from dative_atom.engine.seeds import read_seed
-from dative_atom.journal.contract import LinkRows
-
-HELD_ROWS_MAX: Final = 100_000
-
-
-class CrossReferences(Protocol):
-    """The part of the journal that lookups need."""
-
-    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]: ...
-    def xref_rows(self, table: str) -> int: ...
-    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]: ...
-    def xref_load(self, rows: LinkRows) -> int: ...
+from dative_atom.engine.money import Rates
+from dative_atom.engine.rows import HELD_ROWS_MAX, CrossReferences
 
 
 @dataclass(frozen=True)
 class XrefLookup:
-    """One column of a cross-reference looked up by another. alias: the column that what it finds stands in, a struct with
-    the field v; key: SQL over `batch`.
+    """One column of a cross-reference looked up by others. alias: the column that what it finds stands in, a struct with
+    the field v; column: those it is looked up by, their values joined by KEY_SEPARATOR; key: SQL over `batch`.
     """
 
     alias: str
     table: str
-    column: str
+    column: tuple[str, ...]
     want: str
     key: str
 
@@ -76,12 +62,19 @@ Lookup = XrefLookup | RateLookup
 class Tables:
     """The tables of one execution. Threads share it: a cross-reference is loaded once, under a lock."""
 
-    def __init__(self, xrefs: CrossReferences, names: frozenset[str], rates: Mapping[str, Rates] | None = None) -> None:
-        """names: of all tables, also of those in `rates`."""
+    def __init__(
+        self,
+        xrefs: CrossReferences,
+        names: frozenset[str],
+        rates: Mapping[str, Rates] | None = None,
+        sequences: Mapping[str, SequenceTable] | None = None,
+    ) -> None:
+        """names: of all tables, also of those in `rates` and `sequences`."""
         self.names = names
         self._xrefs = xrefs
         self._rates = rates or {}
-        self._held: dict[tuple[str, str, str], Mapping[str, str] | None] = {}
+        self._sequences = sequences or {}
+        self._held: dict[tuple[str, tuple[str, ...], str], Mapping[str, str] | None] = {}
         self._guard = threading.Lock()
 
     def links(self, lookup: XrefLookup, keys: Sequence[str]) -> Mapping[str, str]:
@@ -97,6 +90,17 @@ class Tables:
         rates = self._rates[lookup.table]
         return rates.today(source, target) if lookup.on is None else rates.on(source, target, on)
 
+    def numbers(self, sequence: str, count: int) -> list[int]:
+        """The next numbers of a sequence."""
+        table = self._sequences[sequence]
+        first = self._xrefs.sequence_take(sequence, count, table.start, table.step)
+        return [first + place * table.step for place in range(count)]
+
+    def numbers_of(self, sequence: str, keys: Sequence[str]) -> dict[str, int]:
+        """The numbers of these keys, new ones for those that have none."""
+        table = self._sequences[sequence]
+        return self._xrefs.sequence_given(sequence, keys, table.start, table.step)
+
     def rates(self, lookup: RateLookup) -> pa.Table:
         """The rows that a large batch joins, as `Rates` has them."""
         rates = self._rates[lookup.table]
@@ -109,23 +113,7 @@ class Tables:
                 self._held[key] = self._load(*key)
             return self._held[key]
 
-    def _load(self, table: str, column: str, want: str) -> Mapping[str, str] | None:
+    def _load(self, table: str, column: tuple[str, ...], want: str) -> Mapping[str, str] | None:
         # A mapping, because a column that is not unique must not double the documents that look it up.
         small = self._xrefs.xref_rows(table) <= HELD_ROWS_MAX
         return dict(self._xrefs.xref_all(table, column, want)) if small else None
-
-
-def open_tables(spec: Spec, process: str, artifacts: Mapping[str, Path], xrefs: CrossReferences, today: date) -> Tables:
-    """Load what the bundle brings: rates are held, an empty cross-reference gets the rows it begins with.
-
-    artifacts: "<process>/<table>.csv" -> path. today: the day whose rates count where currency() names none; that of
-    the execution's plan, so that a resumed execution converts as the first attempt did. Raises StopRun.
-    """
-    rates: dict[str, Rates] = {}
-    for name, table in spec.tables.items():
-        path = artifacts.get(f"{process}/{name}.csv")
-        if isinstance(table, RatesTable):
-            rates[name] = Rates.of(read_rates(path or Path(name), name), today)
-        elif path is not None and xrefs.xref_rows(name) == 0:
-            xrefs.xref_load(read_seed(path, name, table))
-    return Tables(xrefs, frozenset(spec.tables), rates)

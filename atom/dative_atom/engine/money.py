@@ -1,4 +1,4 @@
-"""currency(): exact decimals, dated rates, half-even to the minor units of the target currency.
+"""currency() and round_currency(): exact decimals, dated rates, rounded to the minor units of the currency.
 
 Amounts are DECIMAL(22, 6), rates DECIMAL(16, 10): their product is DECIMAL(38, 16), so nothing is rounded before the
 end. An amount or result that does not fit is an error of its document, never another number.
@@ -20,12 +20,14 @@ from typing import Final
 import pyarrow as pa
 from dative.errors import StopRun
 from dative.errors import engine as codes
-from dative.process.functions import MINOR_UNITS, MINOR_UNITS_DEFAULT, minor_units
+from dative.process.currencies import MINOR_UNITS, MINOR_UNITS_DEFAULT, minor_units
 
 from dative_atom.engine.database import literal
+from dative_atom.engine.rounding import to_digits
 
 AMOUNT: Final = "DECIMAL(22, 6)"
 RATE: Final = pa.decimal128(16, 10)
+_SCHEMA: Final = pa.schema([("f", pa.string()), ("t", pa.string()), ("day", pa.date32()), ("rate", RATE)])
 SCALE_ANY: Final = 6
 """Scale of the result where the target currency differs from document to document."""
 
@@ -75,24 +77,25 @@ def _by_pair(table: pa.Table) -> _ByPair:
     return found
 
 
-def rounded(product: str, target: str, constant: str | None) -> str:
-    """SQL of the product rounded half-even for the currency `target` (SQL); constant: its code where it is fixed.
+def rounded(amount: str, currency: str, constant: str | None, mode: str) -> str:
+    """SQL of the amount (a decimal) rounded for the currency (SQL); constant: its code where it is fixed.
 
     The type is decimal(38, minor units), as the language says; decimal(38, 6) where the currency is not fixed.
     """
     if constant is not None:
-        return f"round_even({product}, {minor_units(constant)})"
+        return f"CAST({to_digits(amount, minor_units(constant), mode)} AS DECIMAL(38, {minor_units(constant)}))"
     groups: dict[int, list[str]] = {}
     for code, digits in MINOR_UNITS.items():
         groups.setdefault(digits, []).append(literal(code))
     arms = [
-        f"WHEN {target} IN ({', '.join(names)}) THEN {_scaled(product, digits)}" for digits, names in groups.items()
+        f"WHEN {currency} IN ({', '.join(names)}) THEN {_scaled(amount, digits, mode)}"
+        for digits, names in groups.items()
     ]
-    return f"CASE {' '.join(arms)} ELSE {_scaled(product, MINOR_UNITS_DEFAULT)} END"
+    return f"CASE {' '.join(arms)} ELSE {_scaled(amount, MINOR_UNITS_DEFAULT, mode)} END"
 
 
-def _scaled(product: str, digits: int) -> str:
-    return f"TRY_CAST(round_even({product}, {digits}) AS DECIMAL(38, {SCALE_ANY}))"
+def _scaled(amount: str, digits: int, mode: str) -> str:
+    return f"TRY_CAST({to_digits(amount, digits, mode)} AS DECIMAL(38, {SCALE_ANY}))"
 
 
 def read_rates(path: Path, name: str) -> pa.Table:
@@ -105,8 +108,22 @@ def read_rates(path: Path, name: str) -> pa.Table:
                 _append(columns, row, f"{name}:{reader.line_num}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StopRun(f"the rates table {name} can not be read", code=codes.TABLE_INVALID, where=name) from error
-    schema = pa.schema([("f", pa.string()), ("t", pa.string()), ("day", pa.date32()), ("rate", RATE)])
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, schema=_SCHEMA)
+
+
+def rates_of(rows: pa.Table, name: str) -> pa.Table:
+    """The same from rows that a system gave. StopRun names the first that does not fit."""
+    columns: dict[str, list[object]] = {"f": [], "t": [], "day": [], "rate": []}
+    lower = rows.rename_columns([column.lower() for column in rows.schema.names])
+    for number, row in enumerate(lower.to_pylist(), 1):
+        day = row.get("date")
+        plain = {key: str(value) for key, value in row.items() if value is not None}
+        _append(
+            columns,
+            {**plain, "date": day.isoformat()[:10] if isinstance(day, date) else str(day)},
+            f"{name}, row {number}",
+        )
+    return pa.table(columns, schema=_SCHEMA)
 
 
 def _append(columns: dict[str, list[object]], row: dict[str, str], where: str) -> None:

@@ -13,11 +13,13 @@ from typing import Protocol
 
 import pyarrow as pa
 from dative.ids import StepId
+from dative.process.chains import NONE, Chains
 from dative.process.model import Process
 from dative.process.shapes import OperationSettings, Step
 from dative.secrets import MaskKeys
 
 from dative_atom.connectors.base import Writer
+from dative_atom.documents.profile import field_types
 from dative_atom.engine.database import Session
 from dative_atom.engine.expression import Scope
 from dative_atom.engine.lookup import Tables
@@ -132,6 +134,7 @@ class Context:
     open_writer: OpenWriter
     new_session: Callable[[], Session]
     keep_tokens: KeepTokens
+    chains: Chains = field(default_factory=lambda: NONE)
     queries: list[Query] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     processes: Mapping[str, Called] = field(default_factory=dict)
@@ -139,10 +142,18 @@ class Context:
     steps: Steps = field(default_factory=Steps)
     running: dict[str, pa.DataType] = field(default_factory=dict)
 
-    def scope(self) -> Scope:
-        """A scope for the expressions of one query."""
+    def scope(self, schema: pa.Schema | None = None, *, each: bool = False) -> Scope:
+        """A scope for the expressions of one query. schema: of the documents, where it is known."""
         return Scope(
-            self.parameters, self.properties, self.tables.names, self.rates, running=self.running, own=self.own
+            self.parameters,
+            self.properties,
+            self.tables.names,
+            self.rates,
+            chains=self.chains,
+            types=field_types(schema) if schema is not None else {},
+            each=each,
+            running=self.running,
+            own=self.own,
         )
 
     def own(self, name: str) -> str:
@@ -150,9 +161,11 @@ class Context:
         travels = self.calling is None or name.startswith(DOCUMENT_PROPERTY)
         return name if travels else f"{name}@{self.process}"
 
-    def query(self, outputs: Sequence[tuple[str, str]], where: str) -> Query:
-        """A query of (target field, SQL) pairs, all in one scope. Raises StopRun."""
-        scope = self.scope()
+    def query(
+        self, outputs: Sequence[tuple[str, str]], where: str, schema: pa.Schema | None = None, *, each: bool = False
+    ) -> Query:
+        """A query of (target field, SQL) pairs, all in one scope. each: over the items of a list. Raises StopRun."""
+        scope = self.scope(schema, each=each)
         compiled = [(name, scope.compile(sql, f"{where}, field {name}")) for name, sql in outputs]
         query = Query(compiled, scope, self.tables)
         self.queries.append(query)

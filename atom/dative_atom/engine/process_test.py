@@ -19,6 +19,7 @@ from dative.clock import Clock
 from dative.errors import DativeError, StopRun
 from dative.errors import engine as codes
 from dative.ids import ExecutionId, StepId
+from dative.process.chains import read_chains
 from dative.process.model import Process
 from dative.process.shapes import OperationSettings, Step
 from dative.secrets import MaskKeys
@@ -31,13 +32,14 @@ from dative_atom.engine.called import parameters_of
 from dative_atom.engine.compile import compile_process
 from dative_atom.engine.database import Database, literal
 from dative_atom.engine.effects import Effects
-from dative_atom.engine.lookup import CrossReferences, open_tables
 from dative_atom.engine.memory import MemoryTarget, MemoryWriter
 from dative_atom.engine.parking import parked_documents
 from dative_atom.engine.plan import Context
 from dative_atom.engine.retry import Waits
 from dative_atom.engine.routing import Flow, run_steps
+from dative_atom.engine.rows import CrossReferences, HeldRows
 from dative_atom.engine.seeds import unique_columns
+from dative_atom.engine.tables import Origin, open_tables
 from dative_atom.engine.tracking import classified_fields, tracked_fields
 from dative_atom.journal.contract import Counts, LinkRows, ParkedDocument
 from dative_atom.telemetry.recorder import Recorder
@@ -70,6 +72,8 @@ class TestTables:
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[str, list[str]]] = {}
+        self._next: dict[str, int] = {}
+        self._given: dict[str, dict[str, int]] = {}
 
     def xref_load(self, rows: LinkRows) -> int:
         self._rows[rows.table] = {name: list(values) for name, values in rows.columns.items()}
@@ -78,13 +82,25 @@ class TestTables:
     def xref_rows(self, table: str) -> int:
         return max((len(values) for values in self._rows.get(table, {}).values()), default=0)
 
-    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]:
+    def xref_all(self, table: str, column: Sequence[str], want: str) -> list[tuple[str, str]]:
         columns = self._rows.get(table, {})
-        return list(zip(columns.get(column, []), columns.get(want, []), strict=True))
+        return HeldRows(columns).all(column, want) if {*column, want} <= columns.keys() else []
 
-    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]:
+    def xref_lookup(self, table: str, column: Sequence[str], want: str, keys: Sequence[str]) -> dict[str, str]:
         wanted = set(keys)
         return {key: value for key, value in self.xref_all(table, column, want) if key in wanted}
+
+    def sequence_take(self, sequence: str, count: int, start: int, step: int) -> int:
+        first = max(self._next.get(sequence, start), start)
+        self._next[sequence] = first + count * step
+        return first
+
+    def sequence_given(self, sequence: str, keys: Sequence[str], start: int, step: int) -> dict[str, int]:
+        given = self._given.setdefault(sequence, {})
+        for key in keys:
+            if key not in given:
+                given[key] = self.sequence_take(sequence, 1, start, step)
+        return {key: given[key] for key in keys}
 
 
 def run_case(
@@ -170,7 +186,7 @@ class _Case:
                 path = Path(directory) / f"{name}.csv"
                 path.write_text(text, encoding="utf-8")
                 artifacts[f"{self.process.name}/{name}.csv"] = path
-            opened = open_tables(spec, self.process.name, artifacts, xrefs, now.date())
+            opened = open_tables(spec, self.process.name, Origin(artifacts, xrefs, now.date()))
         return Context(
             process=self.process.name,
             environment_id=ENVIRONMENT,
@@ -187,6 +203,7 @@ class _Case:
             unique={name: unique_columns(table) for name, table in spec.tables.items() if table.kind == "xref"},
             mask_keys=TEST_KEYS,
             started_at=now,
+            chains=read_chains(spec.functions),
             open_writer=self._writer,
             new_session=self.database.session,
             # There is no vault without an atom: tokens of a case are looked at and thrown away.

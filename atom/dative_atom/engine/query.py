@@ -27,6 +27,7 @@ from dative_atom.engine.database import Session, literal, quoted
 from dative_atom.engine.expression import Expression, Scope
 from dative_atom.engine.lookup import Lookup, RateLookup, Tables, XrefLookup
 from dative_atom.engine.picked import Picks
+from dative_atom.engine.sets import with_sets
 from dative_atom.engine.small import Columns, Small
 
 SHAPE_LENGTH_MAX: Final = 40
@@ -76,6 +77,7 @@ class Query:
         self._computed = [(name, item) for name, item in outputs if item.field is None]
         self._lookups: list[Lookup] = list(scope.lookups)
         self._rates = [lookup for lookup in self._lookups if isinstance(lookup, RateLookup)]
+        self._lifted = list(scope.lifted)
         self._tables = tables
         self._remembered = dict(scope.remembered)
         self._fast = self._fast_columns()
@@ -92,6 +94,7 @@ class Query:
         if batch.num_rows == 0 and self._types is not None:
             return Evaluation([pa.array([], type_) for type_ in self._types])
         batch = session.running.shown(batch, self._remembered)
+        batch = with_sets(batch, self._lifted, session, self._tables)
         needed = _projected(batch, self._used)
         result = self._small.run(session, needed)
         if result is not None:
@@ -132,7 +135,9 @@ class Query:
     def lead(self, followers: Sequence[Query]) -> None:
         """Answer these queries too, for small batches. They are asked of the documents that this one makes, a field for
         every output; what they read beside that has passed unchanged. Those that look things up answer for themselves."""
-        simple = [follower for follower in followers if follower._computed and not follower._lookups]
+        simple = [
+            follower for follower in followers if follower._computed and not (follower._lookups or follower._lifted)
+        ]
         if not self._computed or not simple:
             return
         wanted = frozenset(name for follower in simple for name in follower._used)

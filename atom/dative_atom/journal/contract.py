@@ -273,14 +273,30 @@ class Journal(Letters, Protocol):
         ...
 
     # cross-references written at run time
-    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]: ...
+    def xref_lookup(self, table: str, column: Sequence[str], want: str, keys: Sequence[str]) -> dict[str, str]:
+        """What these keys stand beside. column: one or several; a key of several is joined by "\\x1f"."""
+        ...
 
     def xref_rows(self, table: str) -> int: ...
 
-    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]: ...
+    def xref_all(self, table: str, column: Sequence[str], want: str) -> list[tuple[str, str]]:
+        """Every (key, value) in the order in which the rows were written."""
+        ...
 
     def xref_load(self, rows: LinkRows) -> int:
         """Seed or replace rows, as a settlement's links do; returns how many rows are new or changed."""
+        ...
+
+    # sequences: of the environment; a molecule's members share them through its journal
+    def sequence_take(self, sequence: str, count: int, start: int, step: int) -> int:
+        """The first of `count` numbers, each `step` from the next, that nobody was given or ever will be again.
+
+        On disk before this returns. start: of a sequence that gave none yet, or the least it may give from now on.
+        """
+        ...
+
+    def sequence_given(self, sequence: str, keys: Sequence[str], start: int, step: int) -> dict[str, int]:
+        """A number for every key: the one it was given before, or a new one."""
         ...
 
     # the vault: which value a token stands for

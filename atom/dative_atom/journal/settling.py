@@ -18,8 +18,8 @@ from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
 from dative_atom.journal.framing import length_prefix
 from dative_atom.journal.receipts import ReceiptBook
 from dative_atom.journal.retries import Retries
+from dative_atom.journal.sequences import Sequences
 from dative_atom.journal.vault import VaultBlocks
-from dative_atom.journal.xref import CrossReferences
 
 _encode = msgspec.msgpack.Encoder().encode
 _settlement = msgspec.msgpack.Decoder(Settlement).decode
@@ -30,7 +30,7 @@ POSITION_BYTES_MAX: Final = 4096
 _TRACKED_FIELD: Final = telemetry_pb2.Record.DESCRIPTOR.fields_by_name["tracked_documents"].number
 
 
-class Settling(Retries, CrossReferences, ReceiptBook, VaultBlocks):
+class Settling(Retries, Sequences, ReceiptBook, VaultBlocks):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def resume(self, execution_id: ExecutionId) -> Resume:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import Final
 
 from dative.errors import StopRun
 from dative.errors import journal as codes
@@ -12,6 +13,8 @@ from dative.v1 import telemetry_pb2, types_pb2
 
 from dative_atom.journal.contract import LinkRows
 from dative_atom.journal.outbox import Outbox
+
+KEY_SEPARATOR: Final = "\x1f"
 
 
 def _quoted(identifier: str) -> str:
@@ -22,26 +25,39 @@ def _table(name: str) -> str:
     return _quoted(f"xref:{name}")
 
 
+def _key(column: Sequence[str]) -> str:
+    """SQL of the key of a row: the values of these columns, joined."""
+    return f" || char({ord(KEY_SEPARATOR)}) || ".join(f"x.{_quoted(name)}" for name in column)
+
+
+def _part(place: int, several: bool) -> str:
+    return f"json_extract(k.value, '$[{place}]')" if several else "k.value"
+
+
 class CrossReferences(Outbox):
     """See the module; the contract's words stand in `contract.Journal`."""
 
-    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]:
+    def xref_lookup(self, table: str, column: Sequence[str], want: str, keys: Sequence[str]) -> dict[str, str]:
         with self.reading() as db:
-            if not {column, want} <= self._xref_columns(db, table):
+            if not {*column, want} <= self._xref_columns(db, table):
                 return {}
-            if self._xref_indexed(db, table, column):
+            if len(column) == 1 and self._xref_indexed(db, table, column[0]):
                 # The keys drive, one probe each, and the answer comes as one text: rows would cost as much as the probes.
                 sought = (
-                    f"SELECT x.{_quoted(want)} FROM {_table(table)} AS x WHERE x.{_quoted(column)} = k.value LIMIT 1"
+                    f"SELECT x.{_quoted(want)} FROM {_table(table)} AS x WHERE x.{_quoted(column[0])} = k.value"
+                    f" AND x.{_quoted(want)} IS NOT NULL ORDER BY x.rowid DESC LIMIT 1"
                 )
                 query = f"SELECT json_group_array(({sought})) FROM json_each(?) AS k"
                 found = json.loads(db.execute(query, (json.dumps(list(keys)),)).fetchone()[0])
                 return {key: value for key, value in zip(keys, found, strict=True) if value is not None}
             # Without an index SQLite makes one of its own, for a join only.
+            several = len(column) > 1
+            parts = [f"x.{_quoted(name)} = {_part(place, several)}" for place, name in enumerate(column)]
+            asked = [key.split(KEY_SEPARATOR) for key in keys] if several else list(keys)
             rows = db.execute(
-                f"SELECT x.{_quoted(column)}, x.{_quoted(want)} FROM json_each(?) AS k CROSS JOIN {_table(table)} AS x"
-                f" ON x.{_quoted(column)} = k.value WHERE x.{_quoted(want)} IS NOT NULL",
-                (json.dumps(list(keys)),),
+                f"SELECT {_key(column)}, x.{_quoted(want)} FROM json_each(?) AS k CROSS JOIN {_table(table)} AS x"
+                f" ON {' AND '.join(parts)} WHERE x.{_quoted(want)} IS NOT NULL ORDER BY x.rowid",
+                (json.dumps(asked),),
             ).fetchall()
         return dict(rows)
 
@@ -58,13 +74,13 @@ class CrossReferences(Outbox):
                 return 0
             return int(db.execute(f"SELECT count(*) FROM {_table(table)}").fetchone()[0])
 
-    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]:
+    def xref_all(self, table: str, column: Sequence[str], want: str) -> list[tuple[str, str]]:
         with self.reading() as db:
-            if not {column, want} <= self._xref_columns(db, table):
+            if not {*column, want} <= self._xref_columns(db, table):
                 return []
+            present = " AND ".join(f"x.{_quoted(name)} IS NOT NULL" for name in (*column, want))
             return db.execute(
-                f"SELECT {_quoted(column)}, {_quoted(want)} FROM {_table(table)}"
-                f" WHERE {_quoted(column)} IS NOT NULL AND {_quoted(want)} IS NOT NULL"
+                f"SELECT {_key(column)}, x.{_quoted(want)} FROM {_table(table)} AS x WHERE {present} ORDER BY x.rowid"
             ).fetchall()
 
     def xref_load(self, rows: LinkRows) -> int:

@@ -21,6 +21,7 @@ from dative.process.case_model import Case, ProcessTest
 from dative.process.datatypes import TEXT, parse_type
 from dative.process.model import Process
 from dative.process.shapes import DocumentsSettings, OperationSettings
+from dative.process.tables import FileTable
 
 from dative_atom.documents.json import from_json
 from dative_atom.documents.profile import profile_of
@@ -97,7 +98,7 @@ def case_tables(process: Process, case: Case, folder: Path) -> dict[str, str]:
     for name, table in process.spec.tables.items():
         if name in case.tables:
             texts[name] = _as_csv(case.tables[name])
-        elif table.file is not None:
+        elif isinstance(table, FileTable) and table.file is not None:
             texts[name] = (folder / table.file).read_text(encoding="utf-8")
     return texts
 

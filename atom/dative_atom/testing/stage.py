@@ -19,8 +19,9 @@ from dative.clock import Clock, ManualClock, SystemClock
 from dative.errors import DativeError
 from dative.ids import ExecutionId, ProcessName, StepId
 from dative.process.load import canonical_process
-from dative.process.model import Process, XrefTable
+from dative.process.model import Process
 from dative.process.shapes import DocumentsSettings
+from dative.process.tables import XrefTable
 
 from dative_atom.documents.batch import DOCUMENT, payload
 from dative_atom.documents.json import to_json

@@ -182,20 +182,26 @@ def finding_lines(finding: Finding) -> list[str]:
 
 
 def _tables(path: Path, process: Process) -> dict[str, bytes]:
+    """Name -> CSV. The rows of one environment stand under "<table>.<environment>"; a table's name has no dot."""
+    from dative.process.tables import FileTable
+
     found: dict[str, bytes] = {}
     for name, table in process.spec.tables.items():
-        if table.file is None:
-            continue
-        file = path.parent / table.file
-        # A process file may come from anybody; it packs what lies beside it, nothing else of this machine.
-        if not file.resolve().is_relative_to(path.parent.resolve()):
-            raise CliError(f"table {name}: {table.file} is not beside the process", code=FINDINGS, where=str(path))
-        if not file.is_file():
-            raise CliError(f"table {name}: there is no {table.file}", code=PROCESS_NOT_FOUND, where=str(path))
-        if file.stat().st_size > TABLE_BYTES_MAX:
-            raise CliError(f"table {name}: over {TABLE_BYTES_MAX} bytes", code=FINDINGS, where=str(file))
-        found[name] = file.read_bytes()
+        for environment, file in table.files() if isinstance(table, FileTable) else ():
+            found[f"{name}.{environment}" if environment else name] = _table(path, name, file)
     return found
+
+
+def _table(path: Path, name: str, named: str) -> bytes:
+    file = path.parent / named
+    # A process file may come from anybody; it packs what lies beside it, nothing else of this machine.
+    if not file.resolve().is_relative_to(path.parent.resolve()):
+        raise CliError(f"table {name}: {named} is not beside the process", code=FINDINGS, where=str(path))
+    if not file.is_file():
+        raise CliError(f"table {name}: there is no {named}", code=PROCESS_NOT_FOUND, where=str(path))
+    if file.stat().st_size > TABLE_BYTES_MAX:
+        raise CliError(f"table {name}: over {TABLE_BYTES_MAX} bytes", code=FINDINGS, where=str(file))
+    return file.read_bytes()
 
 
 def _yaml_below(directory: Path) -> Iterator[Path]:

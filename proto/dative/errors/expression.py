@@ -38,6 +38,11 @@ UNBOUNDED = _code(
     "The result of this call could grow beyond all bounds.",
     "Write the length as a number within the bound that the message names.",
 )
+RECURSIVE = _code(
+    "recursive",
+    "A function of the process calls itself, on whatever way; it would never end.",
+    "Write the expression without the call.",
+)
 
 # What a run finds in single documents; they take the catch path with the field and the reason.
 CAST_FAILED = _code(

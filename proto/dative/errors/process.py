@@ -149,3 +149,8 @@ UNUSED_CONNECTION = _code("unused_connection", "A declared connection is used by
 
 # Process tests.
 TEST_MISMATCH = _code("test_mismatch", "The test speaks of a step, field or table that the process does not have.")
+
+# Functions of the process' own.
+FUNCTION_TWICE = _code(
+    "function_twice", "A function of the process has the name of one of the language.", "Give it another name."
+)

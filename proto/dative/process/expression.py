@@ -19,9 +19,13 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from dative.errors import expression as codes
 from dative.errors.base import Code, DativeError
+from dative.process import chains as chain_words
+from dative.process.chains import Chains
 from dative.process.datatypes import ANY, DataType
 from dative.process.findings import nearest
-from dative.process.functions import FUNCTIONS, why_forbidden
+from dative.process.forbidden import why_forbidden
+from dative.process.functions import FUNCTIONS
+from dative.process.problems import Problem, field_name, literal_text, offset_of
 
 LENGTH_MAX = 4000
 TOKENS_MAX = 1500
@@ -55,7 +59,7 @@ _ALLOWED: frozenset[type[exp.Expr]] = frozenset(
         exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ,
         exp.Is, exp.In, exp.Between, exp.Like, exp.ILike, exp.Escape, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv,
         exp.Mod, exp.Neg, exp.DPipe, exp.Case, exp.If, exp.Cast, exp.TryCast, exp.DataType, exp.DataTypeParam,
-        exp.Interval, exp.Extract, exp.AtTimeZone,
+        exp.Interval, exp.Extract, exp.AtTimeZone, exp.Array,
     )
 )  # fmt: skip
 
@@ -67,15 +71,6 @@ _NOT_SCALAR = (
 _UNARY = frozenset((TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE))
 _OPENING = frozenset((TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE))
 _CLOSING = frozenset((TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END))
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with an expression. offset: characters from its beginning, None for the whole."""
-
-    code: Code
-    message: str
-    offset: int | None = None
 
 
 @dataclass(eq=False)
@@ -102,12 +97,12 @@ class OwnCall:
     @property
     def table(self) -> str | None:
         """The table it names; None for currency() without `rates`, which takes the process' only rates table."""
-        if self.name == "xref":
+        if self.name in ("xref", "lookup", "sequence"):
             return literal_text(self.arguments[0]) if self.arguments else None
         return literal_text(self.named["rates"]) if self.name == "currency" and "rates" in self.named else None
 
     def columns(self) -> dict[str, exp.Expr]:
-        """xref only: key column -> expression."""
+        """xref and lookup only: key column -> expression."""
         return {name: node for name, node in self.named.items() if name not in ("want", "missing")}
 
 
@@ -138,12 +133,15 @@ class Expression:
         return not self.fields
 
 
-def parse_expression(sql: str, types: Mapping[str, DataType] | None = None) -> Expression:
+def parse_expression(
+    sql: str, types: Mapping[str, DataType] | None = None, chains: Chains = chain_words.NONE
+) -> Expression:
     """The expression in `sql`. types: of the fields it may read; fields that are not among them are `any`.
 
-    Raises ExpressionError with everything that is wrong. Whether the fields exist is not looked at.
+    chains: the process' own functions, put in place. Raises ExpressionError with everything that is wrong with it.
+    Whether the fields exist is not looked at.
     """
-    expression, problems = read_expression(sql, types)
+    expression, problems = read_expression(sql, types, chains)
     if expression is None or problems:
         first = problems[0]
         message = f"{first.message} in: {sql[:200]}"
@@ -151,15 +149,23 @@ def parse_expression(sql: str, types: Mapping[str, DataType] | None = None) -> E
     return expression
 
 
-def read_expression(sql: str, types: Mapping[str, DataType] | None = None) -> tuple[Expression | None, list[Problem]]:
+def read_expression(
+    sql: str, types: Mapping[str, DataType] | None = None, chains: Chains = chain_words.NONE
+) -> tuple[Expression | None, list[Problem]]:
     """`parse_expression` for those who collect findings: never raises; the expression is None when it has no tree."""
     from dative.process.infer import infer  # below this file, and it needs its words
 
     try:
-        tree = _parsed(sql)
+        tree = parsed(sql)
         if isinstance(tree, Problem):
             return None, [tree]
-        problems = list(_forbidden(tree))
+        problems = list(_forbidden(tree, chains))
+        if chains and not problems:
+            problems = chain_words.argument_problems(tree, chains, types or {})
+            tree, grown = chain_words.expanded(tree, chains)
+            problems += grown or list(_forbidden(tree, chains))
+            if _depth(tree) > DEPTH_MAX:
+                return None, [Problem(codes.TOO_DEEP, f"nested deeper than {DEPTH_MAX} when its functions are put in")]
         fields = frozenset(field_name(column) for column in tree.find_all(exp.Column))
         calls = tuple(_own_calls(tree))
         names = frozenset(call.name.lower() for call in tree.find_all(exp.Anonymous))
@@ -170,26 +176,8 @@ def read_expression(sql: str, types: Mapping[str, DataType] | None = None) -> tu
     return Expression(sql, tree, fields, names, calls, kind), [*problems, *type_problems]
 
 
-def field_name(column: exp.Column) -> str:
-    """The field that a column node means: relationships are dotted, Owner.Name."""
-    return ".".join(part.name for part in column.parts)
-
-
-def literal_text(node: exp.Expr | None) -> str | None:
-    """The text of a text literal, None for anything else."""
-    return node.name if isinstance(node, exp.Literal) and node.is_string else None
-
-
-def offset_of(node: exp.Expr) -> int | None:
-    """Where a node begins in the text, as near as the parser kept it."""
-    for inner in node.walk(bfs=False):
-        start = inner.meta.get("start") if inner._meta else None
-        if isinstance(start, int):
-            return start
-    return None
-
-
-def _parsed(sql: str) -> exp.Expr | Problem:
+def parsed(sql: str) -> exp.Expr | Problem:
+    """The tree of one expression within the bounds, nothing of it checked yet; or what keeps it from being one."""
     if not sql.strip():
         return Problem(codes.SYNTAX, "the expression is empty")
     if len(sql) > LENGTH_MAX:
@@ -291,11 +279,12 @@ def _depth(tree: exp.Expr) -> int:
     return deepest
 
 
-def _forbidden(tree: exp.Expr) -> Iterator[Problem]:
+def _forbidden(tree: exp.Expr, chains: Chains) -> Iterator[Problem]:
     # What is inside a node that is refused would only be told again.
     for node in tree.walk(bfs=False, prune=lambda inner: type(inner) not in _ALLOWED):
         if isinstance(node, exp.Anonymous):
-            yield from _forbidden_call(node)
+            if node.name.lower() not in chains:
+                yield from _forbidden_call(node, chains)
         elif isinstance(node, _NOT_SCALAR):
             yield Problem(codes.NOT_SCALAR, f"{_kind(node)} is not one value of one document", offset_of(node))
         elif type(node) not in _ALLOWED:
@@ -304,7 +293,7 @@ def _forbidden(tree: exp.Expr) -> Iterator[Problem]:
             yield Problem(codes.NOT_ALLOWED, "IN needs a list in parentheses", offset_of(node))
 
 
-def _forbidden_call(node: exp.Anonymous) -> Iterator[Problem]:
+def _forbidden_call(node: exp.Anonymous, chains: Chains) -> Iterator[Problem]:
     name = node.name.lower()
     function = FUNCTIONS.get(name)
     if function is None:
@@ -314,7 +303,9 @@ def _forbidden_call(node: exp.Anonymous) -> Iterator[Problem]:
             yield Problem(codes.FORBIDDEN_FUNCTION, message, offset_of(node))
         else:
             yield Problem(
-                codes.UNKNOWN_FUNCTION, f"unknown function {name[:60]}(){nearest(name, FUNCTIONS)}", offset_of(node)
+                codes.UNKNOWN_FUNCTION,
+                f"unknown function {name[:60]}(){nearest(name, (*FUNCTIONS, *chains))}",
+                offset_of(node),
             )
     elif function.grows and _growing_around(node) >= GROWING_MAX:
         message = f"{name}() stands in {GROWING_MAX} others like it: each can multiply the length"

@@ -165,7 +165,7 @@ _MESSAGES = {
 
 def _message(error: Any) -> str:
     if error["type"] in _MESSAGES:
-        context = {"expected_tags": "'rates', 'xref'", **error.get("ctx", {})}
+        context = {"expected_tags": "'rates', 'xref', 'lookup', 'sequence'", **error.get("ctx", {})}
         return _MESSAGES[error["type"]].format(**context)
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     return f"must be {text}" if error["msg"].startswith("Input should be ") else text

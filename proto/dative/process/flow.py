@@ -9,22 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import TypeVar, cast
 
 from dative.errors import expression as expression_codes
 from dative.errors import process as codes
 from dative.process import classify
 from dative.process.called import follow_call
-from dative.process.catalog import Catalog, CatalogOperation
+from dative.process.catalog import Catalog, CatalogConnector, CatalogOperation
+from dative.process.chains import read_chains
 from dative.process.classes import Classification
 from dative.process.datatypes import ANY, DataType, parse_type
-from dative.process.expression import Expression, OwnCall, literal_text, read_expression
+from dative.process.expression import Expression, OwnCall, read_expression
 from dative.process.fields import Fields, FieldState, together
 from dative.process.findings import Path, Report, nearest
 from dative.process.functions import PROPERTIES
-from dative.process.infer import property_key
-from dative.process.model import FieldClass, Process, RatesTable, XrefTable
+from dative.process.head import check_head
+from dative.process.model import FieldClass, Process
+from dative.process.problems import literal_text
 from dative.process.properties import RunningProperties
+from dative.process.results import property_key
 from dative.process.shapes import (
     DocumentsSettings,
     NothingSettings,
@@ -33,6 +36,9 @@ from dative.process.shapes import (
     Step,
     UnknownSettings,
 )
+from dative.process.tables import LookupTable, RatesTable, SequenceTable, XrefTable
+
+_Table = TypeVar("_Table", bound=XrefTable | LookupTable | SequenceTable)
 
 Processes = Callable[[str], Process | None]
 """Finds a process by its name, as a file beside holds it; None where there is none."""
@@ -94,9 +100,12 @@ class FlowCheck:
         self.lineage = Lineage()
         self._returns: list[Fields] = []
         self.properties = RunningProperties()
+        self.chains = read_chains({} if self.head_is_partial else process.spec.functions)
 
     def run(self) -> None:
         """The whole process, source first."""
+        if not self.head_is_partial:
+            check_head(self)
         fields = self._source()
         self._tracked(fields)
         self._units(fields)
@@ -174,6 +183,10 @@ class FlowCheck:
             return None
         connector = self._catalog.connectors.get(settings.connector)
         return connector.operations.get(settings.operation) if connector else None
+
+    def connector(self, name: str) -> CatalogConnector | None:
+        """The catalog's entry of a connector; None where it is not known."""
+        return self._catalog.connectors.get(name)
 
     def _tracked(self, fields: Fields) -> None:
         for entry in self.classified.entries:
@@ -266,7 +279,7 @@ class FlowCheck:
         types |= {
             property_key(name): state.type for name, state in {**fields.properties, **self.properties.known}.items()
         }
-        expression, problems = read_expression(sql, types)
+        expression, problems = read_expression(sql, types, self.chains)
         for problem in problems:
             self.report.value(problem.code, problem.message, path, offset=problem.offset)
         if expression is None:
@@ -282,7 +295,7 @@ class FlowCheck:
         for name in sorted(expression.properties):
             self._known_property(name, path, fields)
         for call in expression.calls:
-            self._call(call, path)
+            self.own_call(call, path)
         return expression
 
     def _property(self, name: str, fields: Fields) -> FieldState | None:
@@ -306,7 +319,8 @@ class FlowCheck:
             self.report.value(expression_codes.WRONG_TYPE, message, path)
         return condition
 
-    def _call(self, call: OwnCall, path: Path) -> None:
+    def own_call(self, call: OwnCall, path: Path) -> None:
+        """What a call of an own function names must be there."""
         if self.head_is_partial:
             return  # tables and parameters may have been left out of the draft
         if call.name == "param":
@@ -314,9 +328,12 @@ class FlowCheck:
             if name is not None and name not in self.spec.parameters:
                 note = nearest(name, self.spec.parameters)
                 self.report.value(codes.UNKNOWN_PARAMETER, f'unknown parameter "{name}"{note}', path)
-        elif call.name == "xref" and call.table is not None:
+        elif call.name in ("xref", "lookup") and call.table is not None:
             columns = [*call.columns(), *([want] if (want := literal_text(call.named.get("want"))) else [])]
-            self.xref(call.table, columns, path)
+            self._columns(call.table, columns, path, XrefTable if call.name == "xref" else LookupTable)
+            self._keyed(call, path)
+        elif call.name == "sequence" and call.table is not None:
+            self._table(call.table, SequenceTable, path)
         elif call.name == "currency":
             self._rates(call.table, path)
 
@@ -327,17 +344,39 @@ class FlowCheck:
 
     def xref(self, name: str, columns: list[str], path: Path) -> None:
         """A table of kind xref with these columns; a finding about the value at `path` when there is none."""
+        self._columns(name, columns, path, XrefTable)
+
+    def _table(self, name: str, kind: type[_Table], path: Path) -> _Table | None:
         table = self.spec.tables.get(name)
+        wanted = kind.model_fields["kind"].default
         if table is None:
             note = nearest(name, self.spec.tables)
             self.report.value(codes.UNKNOWN_TABLE, f'no table "{name}"{note}', path)
-        elif not isinstance(table, XrefTable):
-            self.report.value(codes.WRONG_TABLE, f'table "{name}" is of kind {table.kind}, here it must be xref', path)
+        elif not isinstance(table, kind):
+            message = f'table "{name}" is of kind {table.kind}, here it must be {wanted}'
+            self.report.value(codes.WRONG_TABLE, message, path)
         else:
-            for column in columns:
-                if column not in table.columns:
-                    message = f'table "{name}" has no column "{column}"{nearest(column, table.columns)}'
-                    self.report.value(codes.UNKNOWN_COLUMN, message, path)
+            return table
+        return None
+
+    def _columns(self, name: str, columns: list[str], path: Path, kind: type[XrefTable | LookupTable]) -> None:
+        table = self._table(name, kind, path)
+        if table is None:
+            return
+        for column in columns:
+            if column not in table.columns:
+                message = f'table "{name}" has no column "{column}"{nearest(column, table.columns)}'
+                self.report.value(codes.UNKNOWN_COLUMN, message, path)
+
+    def _keyed(self, call: OwnCall, path: Path) -> None:
+        """What is compared by pattern, or asked by key, goes by one column."""
+        table = self.spec.tables.get(call.table or "")
+        by_one = (isinstance(table, XrefTable) and table.match != "exact") or (
+            isinstance(table, LookupTable) and table.keyed
+        )
+        if by_one and len(call.columns()) > 1:
+            message = f'table "{call.table}" is looked up by one column, here are {len(call.columns())}'
+            self.report.value(codes.WRONG_TABLE, message, path)
 
     def _rates(self, name: str | None, path: Path) -> None:
         rates = [key for key, table in self.spec.tables.items() if isinstance(table, RatesTable)]

@@ -14,8 +14,21 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from dative.process.findings import Path
 from dative.process.flow_control import FlowControl
 from dative.process.identifiers import IdentifierKind
-from dative.process.scalars import Duration, FieldName, Name, ProcessName, TrackedKey, TrackedText, parse_tracked
+from dative.process.scalars import (
+    Duration,
+    FieldName,
+    FunctionName,
+    Name,
+    ParameterName,
+    ProcessName,
+    Sql,
+    TrackedKey,
+    TrackedText,
+    TypeText,
+    parse_tracked,
+)
 from dative.process.shapes import OperationSettings, Settings, Step, walk
+from dative.process.tables import RatesTable, Table
 
 API_VERSION = "dative/v1"
 FieldClass = Literal["phi", "pii"]
@@ -43,29 +56,14 @@ class ScheduleTrigger(Settings):
     jitter: Duration = Field(default="0ms", validate_default=True, description="Spread the start by up to this much.")
 
 
-class RatesTable(Settings):
-    """Dated exchange rates for currency(): a CSV with the columns from, to, date and rate.
+class ChainSettings(Settings):
+    """A function of the process' own: an expression over its parameters, put in place of every call."""
 
-    A rate holds from its date on until the next date of the same pair. A missing pair is an error, never 0 or 1.
-    """
-
-    kind: Literal["rates"] = "rates"
-    file: str | None = Field(default=None, description="CSV beside the process; packed into the bundle.")
-
-
-class XrefTable(Settings):
-    """Which record of one system is which record of another: read by xref(), written by `link`."""
-
-    kind: Literal["xref"] = "xref"
-    columns: tuple[Name, ...] = Field(min_length=2, max_length=8, description="One column a system.")
-    unique: Literal["both", "first", "none"] = Field(
-        default="both",
-        description="`both`: a value stands once in each column. `first`: in the first column only. `none`: anywhere.",
+    parameters: dict[ParameterName, TypeText] = Field(
+        default_factory=dict, max_length=20, description="Parameter: its type, `text`, `decimal(18,2)`, `any`."
     )
-    file: str | None = Field(default=None, description="CSV with the rows to begin with; its header names the columns.")
-
-
-Table = Annotated[RatesTable | XrefTable, Field(discriminator="kind")]
+    expression: Sql = Field(description="SQL over the parameters; it sees no field, and may call other functions.")
+    description: str = Field(default="", description="What it gives.")
 
 
 class Parameter(Settings):
@@ -99,7 +97,12 @@ class Spec(Settings):
         default_factory=dict, description="Logical name: connector. The environment binds each name to a system."
     )
     parameters: dict[Name, Parameter] = Field(default_factory=dict, description="Values that environments override.")
-    tables: dict[Name, Table] = Field(default_factory=dict, description="Rates and cross-references.")
+    tables: dict[Name, Table] = Field(
+        default_factory=dict, description="Rates, cross-references, lookups and sequences."
+    )
+    functions: dict[FunctionName, ChainSettings] = Field(
+        default_factory=dict, max_length=100, description="Functions of the process' own, for its expressions."
+    )
     source: Step = Field(description="The operation that reads the documents.")
     classify: dict[ClassKey, tuple[Classified, ...]] = Field(
         default_factory=dict,

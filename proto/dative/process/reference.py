@@ -17,9 +17,11 @@ from pydantic import BaseModel
 from dative.process import schema, shapes
 from dative.process.catalog import Catalog, CatalogOperation, default_catalog
 from dative.process.flow_control import FlowControl, Partitions
-from dative.process.functions import FORBIDDEN, FUNCTIONS, PROPERTIES, Function
+from dative.process.forbidden import FORBIDDEN
+from dative.process.functions import FUNCTIONS, PROPERTIES, Function
 from dative.process.identifiers import IDENTIFIERS
-from dative.process.model import Metadata, Parameter, RatesTable, ScheduleTrigger, Spec, XrefTable
+from dative.process.model import ChainSettings, Metadata, Parameter, ScheduleTrigger, Spec
+from dative.process.tables import LookupTable, RatesTable, SequenceTable, XrefTable
 from dative.process.validate import BINDS
 
 REFERENCE_FILE = Path(__file__).with_name("REFERENCE.md")
@@ -54,6 +56,8 @@ _CATEGORIES = {
     "date": "Dates and times",
     "condition": "Conditions and NULL",
     "json": "JSON",
+    "list": "Lists",
+    "set": "Over several documents",
 }
 
 
@@ -87,9 +91,11 @@ def _process() -> Iterator[list[str]]:
     yield list(_identifiers())
     yield ["### triggers: `- schedule:`", "", *_about(ScheduleTrigger), *_keys(ScheduleTrigger, ("kind",)), ""]
     yield ["### parameters", "", *_about(Parameter), *_keys(Parameter), ""]
+    yield ["### functions", "", *_about(ChainSettings), *_keys(ChainSettings), ""]
     yield ["### flow_control", "", *_about(FlowControl), *_keys(FlowControl), ""]
     yield ["`partitions` of `flow_control`:", "", *_about(Partitions), *_keys(Partitions), ""]
-    for model, kind in ((RatesTable, "rates"), (XrefTable, "xref")):
+    for model in (RatesTable, XrefTable, LookupTable, SequenceTable):
+        kind = model.model_fields["kind"].default
         yield [f"### tables: `kind: {kind}`", "", *_about(model), *_keys(model, ("kind",)), ""]
 
 

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from dative.process.datatypes import parse_type
+
 STEP_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 PROCESS_NAME = r"^[a-z0-9][a-z0-9._-]{0,127}$"
 FIELD_LENGTH_MAX = 128
@@ -27,6 +29,21 @@ StepPath = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:~-]{0,511}$")]
 ProcessName = Annotated[str, Field(pattern=PROCESS_NAME)]
 FieldName = Annotated[str, Field(min_length=1, max_length=FIELD_LENGTH_MAX)]
 """A field of a document, as the system names it; relationships with dots: Owner.Name."""
+
+FunctionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""A function of the process' own; as SQL knows no case, in lower case."""
+
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+EnvironmentName = Annotated[str, Field(pattern=PROCESS_NAME)]
+
+
+def _checked_type(value: Any) -> str:
+    parse_type(value if isinstance(value, str) else "")
+    return str(value).strip()
+
+
+TypeText = Annotated[str, BeforeValidator(_checked_type), WithJsonSchema({"type": "string", "maxLength": 20_000})]
+"""A data type as profiles write it: text, decimal(18,2), list({sku: text, qty: integer})."""
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")

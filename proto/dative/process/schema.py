@@ -17,11 +17,13 @@ from pydantic import BaseModel
 from dative.process import shapes
 from dative.process.catalog import Catalog, CatalogOperation, default_catalog
 from dative.process.flow_control import FlowControl
-from dative.process.model import API_VERSION, Metadata, Parameter, RatesTable, ScheduleTrigger, Spec, XrefTable
+from dative.process.model import API_VERSION, ChainSettings, Metadata, Parameter, ScheduleTrigger, Spec
 from dative.process.scalars import STEP_NAME
+from dative.process.tables import LookupTable, RatesTable, SequenceTable, XrefTable
 
 SCHEMA_FILE = Path(__file__).with_name("process.schema.json")
 _HIDDEN = ("shape",)
+_TABLES = (RatesTable, XrefTable, LookupTable, SequenceTable)
 _STEPS = {"type": "array", "items": {"$ref": "#/$defs/step"}}
 _SQL = {"type": ["string", "integer", "boolean", "null"], "description": "one SQL expression"}
 
@@ -56,7 +58,8 @@ def _spec(catalog: Catalog) -> dict[str, Any]:
         "source": {"$ref": "#/$defs/source"},
         "steps": _STEPS,
         "triggers": {"type": "array", "maxItems": 10, "items": _only("schedule", _model(ScheduleTrigger, ("kind",)))},
-        "tables": {"type": "object", "additionalProperties": {"oneOf": [_table(RatesTable), _table(XrefTable)]}},
+        "tables": {"type": "object", "additionalProperties": {"oneOf": [_table(model) for model in _TABLES]}},
+        "functions": {"type": "object", "additionalProperties": _model(ChainSettings)},
         "parameters": {"type": "object", "additionalProperties": _model(Parameter)},
         "connections": {"type": "object", "additionalProperties": {"enum": sorted(catalog.connectors)}},
     }

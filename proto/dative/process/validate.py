@@ -22,6 +22,7 @@ from dative.process.flow import FlowCheck, Processes
 from dative.process.model import Process
 from dative.process.scalars import is_time_zone
 from dative.process.shapes import SOURCES, OperationSettings, Step
+from dative.process.tables import KEYS_BIND, LookupTable, SourcedTable
 
 BINDS = ("lastRunDate", "lastSuccessDate", "watermark")
 """What a filter may name beside the process' parameters."""
@@ -84,6 +85,10 @@ class _Check:
     def run(self) -> None:
         self._triggers()
         self._connections()
+        for name, table in self._spec.tables.items():
+            if isinstance(table, SourcedTable) and table.sql is not None:
+                more = (KEYS_BIND,) if isinstance(table, LookupTable) else ()
+                self._binds(table.sql, ("spec", "tables", name, "sql"), more)
         for step, path in self._process.steps():
             if isinstance(step.settings, OperationSettings):
                 self._operation(step, step.settings, path)
@@ -102,6 +107,8 @@ class _Check:
 
     def _connections(self) -> None:
         used = {settings.connection for _, settings, _ in self._process.operations()}
+        tables = [table for table in self._spec.tables.values() if isinstance(table, SourcedTable)]
+        used |= {table.connection for table in tables if table.connection is not None}
         for name, connector in self._spec.connections.items():
             path: Path = ("spec", "connections", name)
             if connector not in self._catalog.connectors:
@@ -180,11 +187,11 @@ class _Check:
             where = ".".join(str(part) for part in error.absolute_path) or "options"
             self._report.value(codes.BAD_OPTION, f"{where}: {error.message[:200]}", path)
 
-    def _binds(self, text: str, path: Path) -> None:
+    def _binds(self, text: str, path: Path, more: tuple[str, ...] = ()) -> None:
         # Quoted text is blanked, not cut, so that offsets stay.
         outside = _QUOTED.sub(lambda found: " " * len(found[0]), text)
         for found in _BIND.finditer(outside):
-            known = (*BINDS, *self._spec.parameters)
+            known = (*BINDS, *more, *self._spec.parameters)
             if found[1] not in known and not self._head_is_partial:
                 message = f'unknown bind ":{found[1]}"{nearest(found[1], known)}'
                 self._report.value(codes.UNKNOWN_BIND, message, path, offset=found.start())

@@ -6,7 +6,7 @@ Pure. Source: SOQL and SOSL Reference, "Quoted String Escape Sequences", "Date F
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from dative.errors.base import StopRun
 from dative.errors.salesforce import BIND_INVALID, QUERY_TOO_LONG
 
-from dative_atom.connectors.binds import bind_soql
+from dative_atom.connectors.binds import Binds, bind_soql
 
 URI_BYTES_MAX = 15_500
 """Salesforce's limit is 16,384 for address and headers together."""
@@ -65,7 +65,7 @@ def _aware(value: datetime | str) -> datetime:
     return at
 
 
-def bound_where(where: str, binds: Mapping[str, datetime | str], kind_of: Callable[[str], str]) -> str:
+def bound_where(where: str, binds: Binds, kind_of: Callable[[str], str]) -> str:
     """The condition with its binds as literals. kind_of: Salesforce's type of the field that a bind is compared with."""
 
     def write(value: datetime | str, at: int) -> str:

@@ -163,6 +163,6 @@ def _link(at: Arrival, schema: pa.Schema) -> Link | None:
     link = at.step.link
     if link is None:
         return None
-    query = at.context.query(list(link.columns.items()), f"{at.where}, link")
+    query = at.context.query(list(link.columns.items()), f"{at.where}, link", schema)
     query.types(at.context.session, no_rows(schema))
     return Link(link.xref, tuple(link.columns), at.context.unique.get(link.xref, ()), query)

@@ -115,7 +115,10 @@ def date_add(writer: Writer, node: exp.Expr) -> str:
         moved = f"({given} + {step})"
     if writer.type_of(node).kind == "date":
         moved = f"CAST({moved} AS DATE)"
-    return writer.may_fail(moved, [given, count], node)
+    tried = moved if writer.strict else f"TRY({moved})"
+    # Years of five digits are none to most targets, nor to Python.
+    within = f"CASE WHEN year({tried}) BETWEEN 1 AND 9999 THEN {tried} END"
+    return writer.converted(f"CASE WHEN {count} IS NOT NULL THEN {given} END", within, _EVALUATION, node)
 
 
 def local_date(writer: Writer, node: exp.Expr) -> str:

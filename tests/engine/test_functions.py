@@ -196,7 +196,7 @@ BAD = {"t": pa.array(["x"]), "d": pa.array([date(2024, 1, 31)]), "n": pa.array([
     ],
 )
 def test_a_function_that_fails_says_why(evaluate: Evaluate, sql: str, code: str) -> None:
-    assert [(failure.row, failure.code) for failure in evaluate(sql, t=pa.array(["x"])).failures] == [(0, code)]
+    assert [(failure.row, failure.code) for failure in evaluate(sql, **BAD).failures] == [(0, code)]
 
 
 ORDERS = {"o": pa.array(["x", "y", "x", "x"]), "a": pa.array(["1", "2", "bad", "4"])}

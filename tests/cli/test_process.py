@@ -89,3 +89,16 @@ def test_schema_and_reference_are_printed(cli: Any) -> None:
     assert "dead_letter" in cli("process", "docs").stdout
     assert "mask" in cli("process", "docs", "mask").stdout
     cli("process", "docs", "xyzzyxyzzy", code=2)
+
+
+def test_lineage_is_told_offline_for_every_target_or_for_one_field(cli: Any, write: Any) -> None:
+    write()
+    items = json.loads(cli("process", "lineage", "account-to-erp", "-o", "json").stdout)["items"]
+    assert {item["step"] for item in items} == {"upsert"}
+    (one,) = json.loads(cli("process", "lineage", "account-to-erp", "name", "-o", "json").stdout)["items"]
+    assert (one["sources"], one["functions"]) == (["Name"], ["upper"])
+    assert (
+        "no step nowhere; it has read"
+        in cli("process", "lineage", "account-to-erp", "--step", "nowhere", code=2).stderr
+    )
+    assert "has a field nothing" in cli("process", "lineage", "account-to-erp", "nothing", code=2).stderr

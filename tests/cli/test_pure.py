@@ -170,3 +170,22 @@ def test_every_span_is_drawn_once_whatever_the_parents_say(pairs: list[tuple[str
 )
 def test_a_duration_shows_three_digits_that_matter(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("masks", "track", "needed"),
+    [
+        ({"x": "token"}, [], True),
+        ({"x": "date_shift(9, key => y)"}, [], True),
+        ({"x": "keep_last(2)", "y": "drop"}, ["Id"], False),
+        ({"x": "drop"}, ["hash(Id)"], True),
+    ],
+)
+def test_what_needs_a_mask_key_is_known_before_a_deployment(
+    masks: dict[str, str], track: list[str], needed: bool
+) -> None:
+    hidden = {"id": "m", "verb": "mask", "settings": {"shape": "mask", "fields": masks}}
+    fork = {"id": "f", "verb": "decide", "settings": {"shape": "decide", "condition": "a", "then": [hidden]}}
+    made = {"metadata": {"name": "p"}, "spec": {"steps": [fork], "track": track}}
+    assert any("dative vault key create" in one for one in missing(made, environment(), (), {})) == needed
+    assert missing(made, environment(), {"dative.mask-key.1"}, {}) == ()

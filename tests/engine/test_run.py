@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 from dative_atom.journal.contract import ExecutionState
+from dative_atom.worker.protocol import Keys
 
 ACCOUNTS = """
   tables: {rates: {kind: rates, file: rates.csv}, link: {kind: xref, columns: [crm, erp]}}
@@ -81,3 +82,16 @@ def test_the_straight_path_masks_parks_and_accounts_whatever_the_batch_size(
     assert "31/31" not in letters[0].parked.reason
     assert engine.journal.xref_rows("link") == 18
     assert engine.journal.position("env/sync") == b'{"row":20}'
+
+
+def test_a_keyed_mask_without_the_environments_key_ends_the_run_before_anything_is_written(engine, accounts) -> None:
+    engine.keys, engine.system.rows = Keys(), accounts(3)
+    ended = engine.run("""
+  steps:
+    - {id: hide, mask: {Phone: token}}
+    - {id: upsert, database.upsert: {connection: erp, table: customer, key: [Id]}}
+""")
+    assert ended.state.value == "failed"
+    assert ended.failure["code"] == "masks.key_missing"
+    assert "dative vault key create" in ended.failure["next"]
+    assert ended.counts.read == 0

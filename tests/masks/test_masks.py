@@ -11,6 +11,8 @@ import pyarrow as pa
 import pytest
 from dative.errors import StopRun
 from dative.errors.masks import KEY_MISSING
+from dative.process.identifiers import IDENTIFIERS, Identifier
+from dative.process.scalars import parse_mask
 from dative.secrets import MaskKeys
 
 
@@ -104,3 +106,44 @@ def test_a_date_shift_without_a_subject_follows_from_the_value(masking: Any) -> 
     assert one == same
     assert 1 <= abs((one - DAYS[0]).days) <= 30
     assert 1 <= abs((other - DAYS[1]).days) <= 30
+
+
+SAMPLES: dict[str, list[str]] = {
+    "name": ["Ada Lovelace"],
+    "geography": ["02139-4307", "12 Main Street", "SW1A 1AA"],
+    "date": ["1936-02-29", "2025-03-04"],
+    "phone": ["+1 617 555 0142"],
+    "fax": ["+1 617 555 0143"],
+    "email": ["ada@example.org"],
+    "ssn": ["078-05-1120"],
+    "mrn": ["MRN-0004711"],
+    "health_plan": ["1EG4-TE5-MK73"],
+    "account": ["DE89370400440532013000"],
+    "license": ["S99988801"],
+    "vehicle": ["1HGCM82633A004352"],
+    "device": ["(01)00844588003288"],
+    "url": ["https://example.org/~ada"],
+    "ip": ["203.0.113.7", "2001:db8::7"],
+    "biometric": ["Rk1SACAyMAAAAAE"],
+    "photo": ["iVBORw0KGgo"],
+    "other": ["K-4711"],
+}
+SHOWN = {"keep_last": 4, "zip3": 3, "year": 4, "age": 2}
+"""Characters of a value that these masks may leave; every other one leaves none that three in a row would tell."""
+
+
+@pytest.mark.parametrize("identifier", IDENTIFIERS, ids=lambda one: one.kind)
+def test_each_recommended_mask_hides_each_of_the_eighteen_identifiers(masking: Any, identifier: Identifier) -> None:
+    for mask in identifier.masks:
+        kind = parse_mask(mask).kind
+        for value in SAMPLES[identifier.kind]:
+            table = pa.table({"value": pa.array([value]), "subject": pa.array(["P1"])})
+            out = masking.apply({"value": mask}, table).to_pylist()[0]
+            left = str(out.get("value"))
+            assert value not in left, mask
+            if kind == "date_shift":
+                assert date.fromisoformat(left) != date.fromisoformat(value)
+                continue
+            shown = SHOWN.get(kind, 2)
+            told = [value[at : at + shown + 1] for at in range(len(value) - shown)]
+            assert [piece for piece in told if piece in left] == [], (mask, left)

@@ -256,3 +256,35 @@ def test_what_comes_together_again_was_made_by_either_arm() -> None:
     (told,) = explain(process("{phi: [Mrn]}", steps, "[Id, Mrn]"), field="a")
     assert (told.masks, told.functions) == (("hide: hash", "veil: token"), ("upper",))
     assert (told.classes, told.unmasked) == (("phi",), ())
+
+
+@pytest.mark.parametrize(
+    ("tables", "call", "told"),
+    [
+        ("{numbers: {kind: sequence}}", "sequence('numbers', key => Mrn)", True),
+        ("{numbers: {kind: sequence}}", "sequence('numbers', key => Id)", False),
+        ("{wards: {kind: lookup, connection: crm, sql: 'SELECT a, b FROM t WHERE a IN (:keys)', columns: [a, b]}}",
+         "lookup('wards', a => upper(Mrn), want => 'b')", True),
+        ("{wards: {kind: lookup, connection: crm, sql: 'SELECT a, b FROM t', columns: [a, b]}}",
+         "lookup('wards', a => Mrn, want => 'b')", False),
+    ],
+)  # fmt: skip
+def test_a_key_that_is_stored_or_sent_in_the_clear_is_not_protected(tables: str, call: str, told: bool) -> None:
+    steps = (
+        f'    - id: one\n      map: {{fields: {{id: Id, out: "{call}"}}}}\n    - id: hide\n      mask: {{out: drop}}'
+    )
+    found = findings("{phi: [Mrn]}\n  tables: " + tables, steps, "[Id, Mrn]")
+    assert codes(found) == (["classified_unmasked"] if told else []), found
+
+
+def test_a_message_over_unknown_fields_has_the_class_that_a_pattern_gives() -> None:
+    steps = """\
+    - id: one
+      map: {keep: rest, fields: {id: Id}}
+    - id: two
+      message: {into: text, template: 'of {Home_ssn}'}
+    - id: three
+      map: {fields: {id: id, text: text}}
+"""
+    (one,) = [found for found in findings("{phi: ['*_ssn']}", steps) if found.severity == "error"]
+    assert one.message.startswith('"text" reaches')

@@ -101,8 +101,13 @@ class OwnCall:
             return literal_text(self.arguments[0]) if self.arguments else None
         return literal_text(self.named["rates"]) if self.name == "currency" and "rates" in self.named else None
 
+    def key_fields(self) -> frozenset[str]:
+        """The fields that its keys are made of: the key of a sequence, the columns of a lookup."""
+        nodes = self.columns().values()
+        return frozenset(field_name(column) for node in nodes for column in node.find_all(exp.Column))
+
     def columns(self) -> dict[str, exp.Expr]:
-        """xref and lookup only: key column -> expression."""
+        """Key -> expression: of a sequence `key`, of xref and lookup the columns that find the row."""
         return {name: node for name, node in self.named.items() if name not in ("want", "missing")}
 
 

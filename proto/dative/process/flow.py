@@ -296,6 +296,7 @@ class FlowCheck:
             self._known_property(name, path, fields)
         for call in expression.calls:
             self.own_call(call, path)
+            self._keys_in_the_clear(call, path, fields)
         return expression
 
     def _property(self, name: str, fields: Fields) -> FieldState | None:
@@ -336,6 +337,14 @@ class FlowCheck:
             self._table(call.table, SequenceTable, path)
         elif call.name == "currency":
             self._rates(call.table, path)
+
+    def _keys_in_the_clear(self, call: OwnCall, path: Path, fields: Fields) -> None:
+        """Keys that are stored as they are, or sent to another system to find their rows."""
+        table = self.spec.tables.get(call.table or "")
+        if isinstance(table, SequenceTable) or (isinstance(table, LookupTable) and table.keyed):
+            read = [state for name in call.key_fields() if (state := self.reads(name, fields)) is not None]
+            classes = frozenset[FieldClass]().union(*(state.classes for state in read))
+            classify.kept_in_the_clear(self, FieldState(classes=classes), path, f'a key of "{call.table}"')
 
     def xref_columns(self, name: str) -> tuple[str, ...] | None:
         """The columns of a cross-reference table; None when there is no such table."""

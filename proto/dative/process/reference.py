@@ -113,9 +113,9 @@ def _identifiers() -> Iterator[str]:
         masks = " or ".join(f"`{mask}`" for mask in one.masks)
         yield f"| `{one.kind}` | ({one.letter}) | {one.what} | {masks} | {one.why} |"
     yield ""
-    yield "These masks keep a value from whoever needs not see it. De-identification by Safe Harbor asks for more: of the masks only"
-    yield "`drop`, `redact`, `zip3`, `year` and `age` leave nothing that it lists. What is made of the value (`token`, `hash`), kept of it"
-    yield "(`keep_first`, `keep_last`) or moved (`date_shift`) needs an expert's determination, 45 CFR 164.514(b)(1)."
+    yield "These masks keep a value from whoever needs not see it. De-identification by Safe Harbor asks for more: only"
+    yield "`drop`, `redact`, `zip3`, `year` and `age` leave nothing that it lists. What is made of a value (`token`, `hash`), kept"
+    yield "of it (`keep_first`, `keep_last`) or moved (`date_shift`) needs an expert's determination, 45 CFR 164.514(b)(1)."
     yield ""
 
 

@@ -60,7 +60,7 @@ class MessageSettings(ShapeSettings):
         states = list(made.values())
         for hole in (part for part in parts if isinstance(part, Hole)):
             if hole.name not in made and check.known(hole.name, fields, (*here, "template"), offset=None):
-                states.append(fields.reads(hole.name) or FieldState())
+                states.append(check.reads(hole.name, fields) or FieldState())
         if problem := _problem(parts, self.format):
             check.report.value(codes.BAD_TEMPLATE, problem, (*here, "template"))
         return replace(fields, fields={**fields.fields, self.into: _together(states)})

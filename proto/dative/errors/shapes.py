@@ -40,3 +40,33 @@ MESSAGE_TOO_LONG = Code(
     "A filled template would be longer than a message may be.",
     "Shorten the fields that the template holds, or write them as fields instead.",
 )
+TOO_MANY_PARTS = Code(
+    "shape.too_many_parts",
+    "RESOURCE_EXHAUSTED",
+    "A document has more parts than the split allows; none of them went on.",
+    "Raise `parts_max` if documents of that size are meant, and retry the dead letter.",
+)
+TOO_LARGE = Code(
+    "shape.too_large",
+    "RESOURCE_EXHAUSTED",
+    "A value is larger, or would become larger, than the step allows; it was not processed.",
+    "Raise `bytes_max` of the step if values of that size are meant, and retry the dead letter.",
+)
+UNREADABLE = Code(
+    "shape.unreadable",
+    "INVALID_ARGUMENT",
+    "A value is not of the form that the step reads.",
+    "Look at the document: dative dlq show ID. Repair it and retry, or correct the step.",
+)
+NO_PARTS = Code(
+    "shape.no_parts",
+    "FAILED_PRECONDITION",
+    "The document has no part, and the split says that this is an error.",
+    "Look at the document, or say `empty: filter` or `empty: keep`.",
+)
+XML_REFUSED = Code(
+    "shape.xml_refused",
+    "INVALID_ARGUMENT",
+    "The XML declares a document type or entities: a few bytes of them can mean gigabytes, or a file of the atom.",
+    "Let the sender leave the document type out.",
+)

@@ -7,6 +7,8 @@ from typing import Final
 
 from dative.process.shapes import (
     BranchSettings,
+    CombineSettings,
+    DataProcessSettings,
     DeadLetterSettings,
     DecideSettings,
     ExceptionSettings,
@@ -21,6 +23,7 @@ from dative.process.shapes import (
     RouteSettings,
     SetPropertiesSettings,
     ShapeSettings,
+    SplitSettings,
     StopSettings,
     TrySettings,
 )
@@ -28,6 +31,8 @@ from dative.process.shapes import (
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.plan import Shape
 from dative_atom.engine.shapes.branch import compile_branch
+from dative_atom.engine.shapes.combine import compile_combine
+from dative_atom.engine.shapes.data_process import compile_data_process
 from dative_atom.engine.shapes.dead_letter import compile_dead_letter
 from dative_atom.engine.shapes.decide import compile_decide
 from dative_atom.engine.shapes.exception import compile_exception
@@ -40,6 +45,7 @@ from dative_atom.engine.shapes.process_route import compile_process_route
 from dative_atom.engine.shapes.return_documents import compile_return_documents
 from dative_atom.engine.shapes.route import compile_route
 from dative_atom.engine.shapes.set_properties import compile_set_properties
+from dative_atom.engine.shapes.split import compile_split
 from dative_atom.engine.shapes.stop import compile_stop
 from dative_atom.engine.shapes.target import compile_target
 from dative_atom.engine.shapes.try_catch import compile_try
@@ -57,6 +63,9 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     NotifySettings: compile_notify,
     ExceptionSettings: compile_exception,
     StopSettings: compile_stop,
+    SplitSettings: compile_split,
+    CombineSettings: compile_combine,
+    DataProcessSettings: compile_data_process,
     ProcessCallSettings: compile_process_call,
     ProcessRouteSettings: compile_process_route,
     ReturnDocumentsSettings: compile_return_documents,

@@ -2,6 +2,8 @@
 
 from dative.process.shapes.base import Form, Nesting, Settings, ShapeSettings
 from dative.process.shapes.branch import BranchSettings
+from dative.process.shapes.combine import CombineSettings, parse_total
+from dative.process.shapes.data_process import DataOperation, DataProcessSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.documents import DocumentsSettings, NothingSettings
@@ -17,6 +19,7 @@ from dative.process.shapes.registry import BESIDE, SOURCES, VERBS
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
 from dative.process.shapes.set_properties import SetPropertiesSettings
+from dative.process.shapes.split import SplitSettings
 from dative.process.shapes.step import (
     MODIFIERS,
     STEPS_MAX,
@@ -43,6 +46,9 @@ __all__ = [
     "Arm",
     "BackoffSettings",
     "BranchSettings",
+    "CombineSettings",
+    "DataOperation",
+    "DataProcessSettings",
     "DeadLetterSettings",
     "DecideSettings",
     "DocumentsSettings",
@@ -65,11 +71,13 @@ __all__ = [
     "SetPropertiesSettings",
     "Settings",
     "ShapeSettings",
+    "SplitSettings",
     "Step",
     "StopSettings",
     "TrySettings",
     "UnknownSettings",
     "VerifySettings",
+    "parse_total",
     "renamed",
     "walk",
 ]

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from dative.process.shapes.base import Settings, ShapeSettings
 from dative.process.shapes.branch import BranchSettings
+from dative.process.shapes.combine import CombineSettings
+from dative.process.shapes.data_process import DataProcessSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.documents import DocumentsSettings, NothingSettings
@@ -22,6 +24,7 @@ from dative.process.shapes.process_route import ProcessRouteSettings
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
 from dative.process.shapes.set_properties import SetPropertiesSettings
+from dative.process.shapes.split import SplitSettings
 from dative.process.shapes.step import Arm, Step
 from dative.process.shapes.stop import StopSettings
 from dative.process.shapes.try_catch import TrySettings
@@ -39,6 +42,9 @@ VERBS: dict[str, type[ShapeSettings]] = {
     "dead_letter": DeadLetterSettings,
     "exception": ExceptionSettings,
     "stop": StopSettings,
+    "split": SplitSettings,
+    "combine": CombineSettings,
+    "data_process": DataProcessSettings,
     "process_call": ProcessCallSettings,
     "process_route": ProcessRouteSettings,
     "return_documents": ReturnDocumentsSettings,
@@ -61,6 +67,9 @@ StepSettings = Annotated[
     | DeadLetterSettings
     | ExceptionSettings
     | StopSettings
+    | SplitSettings
+    | CombineSettings
+    | DataProcessSettings
     | ProcessCallSettings
     | ProcessRouteSettings
     | ReturnDocumentsSettings

@@ -135,6 +135,8 @@ class Database:
             made = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             made.execute("PRAGMA journal_mode = WAL")
             made.execute("PRAGMA synchronous = FULL")
+            # What is deleted is overwritten, also where SQLite was not built so: a destroyed document is gone.
+            made.execute("PRAGMA secure_delete = ON")
         self._local.connection = made
         with self._lock:
             self._connections.append(made)

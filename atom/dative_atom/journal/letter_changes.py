@@ -86,10 +86,8 @@ class LetterChanges(DeadLetters):
         self.moved(db, replace(letter, state="expired"), LetterEvent("expired", self.clock.now(), actor))
 
     def _destroy(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> None:
-        # Pages that the payload leaves are overwritten with zeros, not only given back.
-        db.execute("PRAGMA secure_delete = ON")
+        # The connection's secure_delete overwrites the pages that the payload leaves with zeros.
         db.execute("UPDATE dead_letter SET payload = NULL WHERE dead_letter_id = ?", (dead_letter_id,))
-        db.execute("PRAGMA secure_delete = OFF")
 
     # ---- time ---------------------------------------------------------------------------------------------------
 

@@ -35,9 +35,18 @@ class Commander:
         self._timeout_s = timeout.total_seconds()
 
     async def send(
-        self, row: fleet.AtomRow, command: agent_pb2.Command, *, entry: audit.Entry, request_id: str, traceparent: str
+        self,
+        row: fleet.AtomRow,
+        command: agent_pb2.Command,
+        *,
+        entry: audit.Entry,
+        request_id: str,
+        traceparent: str,
+        timeout: timedelta | None = None,
     ) -> agent_pb2.CommandResult:
         """Have it carried out and return the result; the same request id is the same command, sent once.
+
+        timeout: for a command that takes longer than most; at least the commander's own.
 
         Errors: fleet.atom_offline, links.command_unanswered, and the coded error that the atom answered with.
         """
@@ -46,10 +55,11 @@ class Commander:
         command.command_id = command_id(entry.actor, row.atom_id, kind, request_id) if request_id else new_id(now)
         command.traceparent = traceparent
         command.actor = entry.actor
-        command.expires_at.FromDatetime(now + timedelta(seconds=self._timeout_s))
+        within_s = max(self._timeout_s, timeout.total_seconds() if timeout else 0.0)
+        command.expires_at.FromDatetime(now + timedelta(seconds=within_s))
         await self._database.write(lambda sql: self._store(sql, row, command, entry))
         self._feed.poke()
-        return await self._result(row, command.command_id)
+        return await self._result(row, command.command_id, within_s)
 
     def _store(self, sql: Connection, row: fleet.AtomRow, command: agent_pb2.Command, entry: audit.Entry) -> None:
         changes.lock(sql)
@@ -64,8 +74,8 @@ class Commander:
         audit.append(sql, entry, now_ms)
         changes.publish(sql, Change("command", row.environment_id, row.molecule_id, row.atom_id), now_ms)
 
-    async def _result(self, row: fleet.AtomRow, identity: str) -> agent_pb2.CommandResult:
-        deadline = self._clock.elapsed_s() + self._timeout_s
+    async def _result(self, row: fleet.AtomRow, identity: str, within_s: float) -> agent_pb2.CommandResult:
+        deadline = self._clock.elapsed_s() + within_s
         while True:
             seen = self._hub.answered.count
             result = await self._database.read(lambda sql: commands.result_of(sql, identity))
@@ -75,9 +85,7 @@ class Commander:
                 return result
             left_s = deadline - self._clock.elapsed_s()
             if left_s <= 0:
-                raise DativeError(
-                    f"no answer within {self._timeout_s:.0f} s", code=codes.COMMAND_UNANSWERED, where=row.name
-                )
+                raise DativeError(f"no answer within {within_s:.0f} s", code=codes.COMMAND_UNANSWERED, where=row.name)
             await self._hub.answered.wait(seen, min(left_s, LOOK_AGAIN_S))
 
 

@@ -7,6 +7,7 @@ a coded error when it is in another state by then. Every command is audited befo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import grpc.aio
@@ -30,6 +31,8 @@ Selection = types_pb2.DeadLetterSelection
 IDS_MAX: Final = 10_000
 PER_COMMAND_MAX: Final = 1_000
 KEY_BYTES: Final = 32
+MANY_TIMEOUT: Final = timedelta(minutes=2)
+"""A filter may fit a hundred thousand letters; an atom changes some thousands of them a second."""
 ALL: Final = "all"
 
 
@@ -187,7 +190,7 @@ class DeadLetterServicer(control_pb2_grpc.DeadLetterServiceServicer):
             what = f"{row.atom_id}: {_described(part)}"
             part_id = f"{request.request_id}/{number}" if request.request_id else ""
             try:
-                results.append(await self._send(row, command(part), action, what, request, part_id))
+                results.append(await self._send(row, command(part), action, what, request, part_id, MANY_TIMEOUT))
             except DativeError as refused:
                 if results:
                     refused.message = f"{len(results)} atoms did it, {row.name} did not: {refused.message}"
@@ -231,6 +234,7 @@ class DeadLetterServicer(control_pb2_grpc.DeadLetterServiceServicer):
         what: str,
         request: Message,
         request_id: str,
+        timeout: timedelta | None = None,
     ) -> agent_pb2.CommandResult:
         return await self._core.commander.send(
             row,
@@ -238,6 +242,7 @@ class DeadLetterServicer(control_pb2_grpc.DeadLetterServiceServicer):
             entry=self._core.entry(action, what, request),
             request_id=request_id,
             traceparent=caller().trace.traceparent,
+            timeout=timeout,
         )
 
     async def _held(self, wanted: str) -> tuple[types_pb2.DeadLetter, fleet.AtomRow]:

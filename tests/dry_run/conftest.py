@@ -77,8 +77,11 @@ class Site:
     def journal(self) -> SqliteJournal:
         return SqliteJournal(self.folder / "journal.db", ManualClock(NOW))
 
+    def text(self) -> str:
+        return PROCESS.format(connector=self.connector, target=self.target)
+
     def message(self) -> RunExecution:
-        loaded = load(PROCESS.format(connector=self.connector, target=self.target), filename="sync.yaml")
+        loaded = load(self.text(), filename="sync.yaml")
         assert loaded.process is not None, loaded.findings
         path = self.folder / "sync.json"
         path.write_bytes(canonical_process(loaded.process))

@@ -30,6 +30,7 @@ from dative_atom.engine.dry_run import DryRun as Outcome
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Surroundings
 from dative_atom.journal.contract import Execution, ExecutionState, Journal
+from dative_atom.testing.dry import main
 from dative_atom.worker.dry_runs import dry_ran
 from dative_atom.worker.protocol import Binding, DryRun
 
@@ -272,3 +273,24 @@ def test_a_worker_answers_a_dry_run_and_its_journal_stays_as_it_is(sqlite: Any) 
         assert (journal.unfinished(), journal.position("env/sync")) == ([], None)
     broken = msgspec.structs.replace(asked, execution=msgspec.structs.replace(asked.execution, artifacts={}))
     assert dry_ran(broken, open_connection, ManualClock(NOW), Control()).failure is not None
+
+
+def test_a_dry_run_on_this_machine_needs_no_controller(sqlite: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    sqlite.run(THERE)
+    sqlite.source(GIVEN[:4])
+    process = sqlite.folder / "sync.yaml"
+    process.write_text(sqlite.text())
+    (sqlite.folder / "crm.yaml").write_text(f"settings: {{url: 'sqlite:///{sqlite.folder}/crm.db'}}")
+    (sqlite.folder / "erp.yaml").write_text(f"settings: {{url: '{sqlite.address}'}}")
+    bound = [f"--connection={name}={sqlite.folder}/{name}.yaml" for name in ("crm", "erp")]
+    assert main([str(process), *bound]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:2] == ["4 read, 4 written, 0 filtered, 0 dead-lettered", "write: 3 change, 1 no change"]
+    assert "  ~ phone: ∅ → •••" in told
+    assert main([str(process), *bound, "--output", "json", "--documents", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["cut"] is True
+    assert main([str(process), bound[0]]) == 1
+    assert "connection erp" in capsys.readouterr().out
+    assert main([str(process), "--connection=nobody=x"]) == 1
+    assert "testing.binding_invalid" in capsys.readouterr().err
+    assert sqlite.run("SELECT count(*) FROM effect") == [(3,)]

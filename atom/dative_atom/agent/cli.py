@@ -362,6 +362,24 @@ def receipts(execution_id: str, output: str, data_dir: str | None) -> None:
     sys.exit(subprocess.run([*command, "--output", output], check=False).returncode)
 
 
+@main.command("dry-run")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--connection", multiple=True, metavar="NAME=FILE", help="Binds a connection to a system; once for each.")
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="A parameter of the run.")
+@click.option("--documents", default=1000, show_default=True, help="At most so many documents of the source.")
+@click.option("--show", default=20, show_default=True, help="So many documents per target and answer.")
+@output
+@coded
+def dry_run(
+    path: Path, connection: tuple[str, ...], param: tuple[str, ...], documents: int, show: int, output: str
+) -> None:
+    """What would a process file change now? Reads the real source, looks at the real targets, and writes nothing."""
+    command = [sys.executable, "-m", "dative_atom.testing.dry", str(path), "--output", output]
+    command += ["--documents", str(documents), "--show", str(show)]
+    command += [f"--connection={pair}" for pair in connection] + [f"--param={pair}" for pair in param]
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
 @main.command()
 @output
 def version(output: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from dative.dry_run import PURPOSE
 from dative.errors import DativeError, from_status
 from dative.errors.agent import WORKER_CRASHED
 from dative.errors.dry_run import TOO_SLOW
@@ -21,7 +22,6 @@ from dative_atom.agent.runner import Runner
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.worker.protocol import DryRun
 
-PURPOSE = "dative/dry-run/v1"
 WITHIN_S = 25.0
 """Below the controller's patience with a command."""
 DOCUMENTS_MAX = 100_000

@@ -12,19 +12,18 @@ from typing import Any
 
 from dative.errors.base import DativeError
 from dative.errors.testing import CONTRACT_DRIFT
-from dative.process.calls import called_by, closure
 from dative.process.case_model import Case, ProcessTest
 from dative.process.cases import default_start, load_test
 from dative.process.load import load
-from dative.process.model import Process
 
 from dative_atom.testing.bindings import read_bindings
 from dative_atom.testing.chaos import every_boundary
 from dative_atom.testing.compare import Difference, differences
+from dative_atom.testing.files import ProcessFile, called_beside
 from dative_atom.testing.recorded import Replayed, live_drift
 from dative_atom.testing.recording import FOLDER
 from dative_atom.testing.recording import load as load_recording
-from dative_atom.testing.samples import case_rows, case_tables
+from dative_atom.testing.samples import case_rows
 from dative_atom.testing.stage import Played, Stage
 from dative_atom.testing.system import CaseSystem
 
@@ -53,17 +52,14 @@ class Verdict:
         return "; ".join(str(difference) for difference in self.differences)
 
 
-@dataclass(frozen=True)
-class TestFile:
-    """A test file that was read, with its process. folder: of the process. called: what it calls, with their folders."""
+@dataclass(frozen=True, kw_only=True)
+class TestFile(ProcessFile):
+    """A test file that was read, with its process."""
 
     __test__ = False  # pytest: a class of the product, no tests
 
-    process: Process
-    folder: Path
     path: Path
     test: ProcessTest
-    called: Mapping[str, tuple[Process, Path]] = field(default_factory=dict)
 
 
 def run_path(path: Path, only: str = "") -> Iterator[Verdict]:
@@ -98,7 +94,7 @@ def _process(file: Path, *, required: bool) -> Iterator[TestFile | Verdict]:
     if loaded.process is None:
         yield _broken(file.name, file.name, "loads", [finding.message for finding in loaded.findings])
         return
-    called = _called(loaded.process, file)
+    called = called_beside(loaded.process, file)
     beside = {name: process for name, (process, _) in called.items()}
     for path in sorted([*file.parent.glob("tests/*.yaml"), *file.parent.glob("tests/*.yml")]):
         found = load_test(
@@ -110,20 +106,7 @@ def _process(file: Path, *, required: bool) -> Iterator[TestFile | Verdict]:
         if found.test is None:
             yield _broken(loaded.process.name, path.name, path.name, [str(finding) for finding in found.findings])
         elif found.test.process in (None, loaded.process.name):
-            yield TestFile(loaded.process, file.parent, path, found.test, called)
-
-
-def _called(process: Process, file: Path) -> dict[str, tuple[Process, Path]]:
-    """Everything that the process calls, from files in its folder, below, and in the folders beside it."""
-    if not called_by(process):
-        return {}
-    known: dict[str, tuple[Process, Path]] = {process.name: (process, file.parent)}
-    for other in sorted([*file.parent.rglob("*.y*ml"), *file.parent.parent.glob("*/*.y*ml")]):
-        text = other.read_bytes()
-        if b"kind: Process\n" in text.replace(b"\r", b"") and (read := load(text, filename=other.name).process):
-            known.setdefault(read.name, (read, other.parent))
-    names = closure(process.name, lambda name: called_by(known[name][0]) if name in known else ())
-    return {name: known[name] for name in names if name in known}
+            yield TestFile(process=loaded.process, folder=file.parent, called=called, path=path, test=found.test)
 
 
 def _broken(process: str, file: str, name: str, messages: Sequence[str]) -> Verdict:
@@ -140,15 +123,6 @@ def judged(file: TestFile, case: Case) -> tuple[Verdict, Played | None]:
         return Verdict(file.process.name, file.path.name, case.name, [reason]), None
     seconds = time.perf_counter() - started_s
     return Verdict(file.process.name, file.path.name, case.name, found, played.steps, kills, seconds), played
-
-
-def _tables(file: TestFile, case: Case) -> dict[str, str]:
-    """The tables of the process, and those of what it calls as `<process>/<table>`, from their files."""
-    tables = case_tables(file.process, case, file.folder)
-    for name, (process, folder) in file.called.items():
-        own = case_tables(process, case.model_copy(update={"tables": {}}), folder)
-        tables.update({f"{name}/{table}": text for table, text in own.items()})
-    return tables
 
 
 def _played(file: TestFile, case: Case) -> tuple[Played, list[Difference], int]:
@@ -183,9 +157,13 @@ def _drift(sentence: str) -> Difference:
 
 
 def _stage(place: Path, file: TestFile, case: Case, start: datetime) -> Stage:
-    called = {name: process for name, (process, _) in file.called.items()}
-    tables = _tables(file, case)
-    return Stage(place, file.process, case.now or start, tables, case.parameters, case.batch_rows, called=called)
+    return file.stage(
+        place,
+        case.now or start,
+        tables=file.tables(case.tables),
+        parameters=case.parameters,
+        batch_rows=case.batch_rows,
+    )
 
 
 def drift_verdicts(path: Path, bound: Sequence[str]) -> Iterator[Verdict]:

@@ -13,17 +13,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dative.errors.base import ConfigError, DativeError
+from dative.errors.base import DativeError
 from dative.process.case_model import Case
-from dative.process.load import load
-from dative.process.model import Process
 
 from dative_atom.testing.bindings import read_bindings
 from dative_atom.testing.cases import TestFile, Verdict, drift_verdicts, judged, test_files
+from dative_atom.testing.dry import told
+from dative_atom.testing.files import read_process
 from dative_atom.testing.recorded import record
 from dative_atom.testing.recording import FOLDER
 from dative_atom.testing.report import as_json, as_junit, as_text
-from dative_atom.testing.samples import case_tables
 from dative_atom.testing.stage import Played
 from dative_atom.testing.update import rewritten
 
@@ -35,8 +34,7 @@ def main(arguments: list[str]) -> int:
         if given.record:
             return _record(given)
     except DativeError as error:
-        print(f"error: {error.message}\nwhy:   {error.code.means}\nnext:  {error.next}\ncode:  {error.code.name}",
-              file=sys.stderr)  # fmt: skip
+        print(told(error), file=sys.stderr)
         return error.code.exit_code
     if given.drift:
         verdicts = list(drift_verdicts(given.path, given.connection))
@@ -90,32 +88,22 @@ def _update(path: Path, index: int, case: Case, played: Played) -> None:
 
 def _record(given: argparse.Namespace) -> int:
     """Record, and write a test file of one case that replays it, unless there is one of that name."""
-    process = _process(given.path)
+    file = read_process(given.path)
     parameters = dict(pair.partition("=")[::2] for pair in given.param)
     tests = given.path.parent / "tests"
     now = datetime.now(UTC).replace(microsecond=0)
     empty = Case(name=f"recorded {given.record}", recording=given.record, parameters=parameters)
-    tables = case_tables(process, empty, given.path.parent)
     folder = tests / FOLDER / given.record
-    played = record(process, tables, read_bindings(process, given.connection), folder, now, parameters)
+    played = record(file, read_bindings(file.process, given.connection), folder, now, parameters)
     print(f"recorded {played.counts.read} documents into {folder}", file=sys.stderr)
     test = tests / f"{given.record}.yaml"
     if not test.exists():
-        test.write_text(_test_text(process.name, empty), encoding="utf-8")
+        test.write_text(_test_text(file.process.name, empty), encoding="utf-8")
         found = next(one for one in test_files(given.path) if isinstance(one, TestFile) and one.path == test)
         replayed = judged(found, empty)[1]
         if replayed is not None:
             _update(test, 0, empty, replayed)
     return 0
-
-
-def _process(path: Path) -> Process:
-    if not path.is_file():
-        raise ConfigError(f"{path} is no process file; --record takes one", where=str(path))
-    loaded = load(path.read_bytes(), filename=path.name)
-    if loaded.process is None:
-        raise ConfigError("; ".join(str(finding) for finding in loaded.findings), where=path.name)
-    return loaded.process
 
 
 def _test_text(process: str, case: Case) -> str:

@@ -22,6 +22,7 @@ from dative.process.shapes import OperationSettings
 from dative_atom.connectors.base import ConnectionConfig, Connector, Operation, Reader, RunContext
 from dative_atom.connectors.connection import open_connection
 from dative_atom.engine.run import Connect
+from dative_atom.testing.files import ProcessFile
 from dative_atom.testing.recording import RecordedConnection, Recording, load, save, scrubber_of
 from dative_atom.testing.stage import Played, Stage
 from dative_atom.testing.system import CaseSystem
@@ -48,8 +49,7 @@ class Profiled:
 
 
 def record(
-    process: Process,
-    tables: Mapping[str, str],
+    file: ProcessFile,
     bindings: Mapping[str, Binding],
     folder: Path,
     now: datetime,
@@ -59,7 +59,7 @@ def record(
 
     folder: where the recording goes. now: of the clock, which stands still. StopRun when the run fails: nothing is kept.
     """
-    tape, profile = Tape(), dict[str, str]()
+    tape, profile, process = Tape(), dict[str, str](), file.process
     settings = process.spec.source.settings
     if isinstance(settings, OperationSettings) and settings.connection not in bindings:
         raise StopRun(
@@ -67,7 +67,7 @@ def record(
             code=BINDING_INVALID,
         )
     with tempfile.TemporaryDirectory(prefix="dative-record-") as place:
-        stage = Stage(Path(place), process, now, tables, parameters, bindings=bindings)
+        stage = file.stage(Path(place), now, parameters=parameters, bindings=bindings)
         system = CaseSystem(stage.folder)
 
         def connect(config: ConnectionConfig) -> Connector:

@@ -92,12 +92,12 @@ def _schema(process: Process, test: ProcessTest, rows: Sequence[Row]) -> pa.Sche
     return profile_of({**types, **{name: parse_type(text) for name, text in test.fields.items()}})
 
 
-def case_tables(process: Process, case: Case, folder: Path) -> dict[str, str]:
-    """CSV text of every table: the case's own rows, or the file beside the process. folder: of the process."""
+def table_texts(process: Process, folder: Path, given: Mapping[str, Sequence[Row]]) -> dict[str, str]:
+    """CSV text of every table: the given rows, or the file beside the process. folder: of the process."""
     texts = {}
     for name, table in process.spec.tables.items():
-        if name in case.tables:
-            texts[name] = _as_csv(case.tables[name])
+        if name in given:
+            texts[name] = _as_csv(given[name])
         elif isinstance(table, FileTable) and table.file is not None:
             texts[name] = (folder / table.file).read_text(encoding="utf-8")
     return texts

@@ -84,12 +84,20 @@ def lineage(app: App, target: str, field: str, step: str) -> None:
 
 @command("test", of=group)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-def test(app: App, paths: tuple[str, ...]) -> None:
+@click.option("--case", "part", default="", metavar="TEXT", help="Only cases whose name holds this.")
+@click.option("--show", is_flag=True, help="Show the documents after every step.")
+@click.option("--update", is_flag=True, help="Write the expected part of failed cases anew.")
+@click.option("--junit", metavar="FILE", help="Write a JUnit report; of one PATH.")
+def test(app: App, paths: tuple[str, ...], part: str, show: bool, update: bool, junit: str | None) -> None:
     """Run the processes' own tests offline, in the engine that runs them in production (needs dative[atom])."""
+    if junit and len(paths) > 1:
+        raise click.UsageError("--junit takes the report of one PATH")
+    options = ["--case", part] * bool(part) + ["--show-steps"] * show + ["--update"] * update
+    options += ["--junit", junit] if junit else []
     engine = find_engine(app.environ.get("PATH", ""), Path(sys.executable).parent)
     cases: list[Plain] = []
     for path in paths or (".",):
-        cases += _run_tests(engine, path)
+        cases += _run_tests(engine, path, options)
     columns: list[Column] = [
         ("", lambda item: "✔" if item.get("passed") else "✖"),
         ("process", "process"),
@@ -97,6 +105,10 @@ def test(app: App, paths: tuple[str, ...]) -> None:
         ("why", "message"),
     ]
     app.out.items("TestCase", cases, columns)
+    if app.out.is_table:
+        for case in cases:
+            for line in _told(case, show=show):
+                click.echo(line)
     failed = sum(not case.get("passed") for case in cases)
     app.say(f"{len(cases)} cases, {failed} failed")
     if failed:
@@ -115,11 +127,25 @@ def find_engine(search: str, beside: Path) -> str:
     return engine
 
 
-def _run_tests(engine: str, path: str) -> list[Plain]:
+def _told(case: Plain, *, show: bool) -> list[str]:
+    """What a failed case has and should have, field by field; the documents after each step where they are wanted."""
+    found = []
+    for one in case.get("differences", ()) if not case.get("passed") else ():
+        if one["note"]:
+            found.append(f"  {one['where']}: {one['note']}")
+        else:
+            found += [f"  {one['where']}, {one['field']}:", f"    - {one['expected']!r}", f"    + {one['actual']!r}"]
+    for step, rows in case.get("steps", {}).items() if show else ():
+        found.append(f"  {step}: {len(rows)} documents")
+        found += [f"    {json.dumps(row, ensure_ascii=False)}" for row in rows]
+    return [f"{case['process']}: {case['name']}", *found] if found else []
+
+
+def _run_tests(engine: str, path: str, options: list[str]) -> list[Plain]:
     """The cases of one path. What the engine says on stderr is its own words, passed on when it gave no report."""
     from dative.errors.cli import TESTS_FAILED, CliError
 
-    run = subprocess.run([engine, "test", path, "--output", "json"], capture_output=True, check=False)
+    run = subprocess.run([engine, "test", path, "--output", "json", *options], capture_output=True, check=False)
     try:
         cases: list[Plain] = json.loads(run.stdout)["cases"]
     except (ValueError, KeyError, TypeError):

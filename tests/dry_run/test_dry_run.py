@@ -294,3 +294,16 @@ def test_a_dry_run_on_this_machine_needs_no_controller(sqlite: Any, capsys: pyte
     assert main([str(process), "--connection=nobody=x"]) == 1
     assert "testing.binding_invalid" in capsys.readouterr().err
     assert sqlite.run("SELECT count(*) FROM effect") == [(3,)]
+
+
+def test_a_dry_run_sees_the_numbers_that_would_come_and_takes_none(sqlite: Any) -> None:
+    execution = Execution("01", "sync", 1, "env/sync", "manual", datetime(2026, 1, 1, tzinfo=UTC), "")
+    with closing(sqlite.journal()) as journal:
+        assert DryJournal(journal, execution).sequence_take("invoice", 2, 100, 5) == 100
+        assert journal.sequence_peek("invoice", ["a"]) == (None, {})
+        assert journal.sequence_take("invoice", 1, 100, 5) == 100
+        assert journal.sequence_given("invoice", ["a"], 100, 5) == {"a": 105}
+        dry = DryJournal(journal, execution)
+        assert dry.sequence_given("invoice", ["b", "a", "b"], 100, 5) == {"b": 110, "a": 105}
+        assert dry.sequence_take("invoice", 1, 100, 5) == 115
+        assert journal.sequence_peek("invoice", ["a", "b"]) == (110, {"a": 105})

@@ -7,6 +7,7 @@ Only methods that are known to read are passed on; any other one, also one that 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from dative.errors import StopRun
 from dative.errors.dry_run import WRITES
 from dative.ids import ExecutionId
 
+from dative_atom.engine.rows import HeldRows
 from dative_atom.journal.contract import (
     Counts,
     Execution,
@@ -51,6 +53,9 @@ class DryJournal:
         self._journal = journal
         self._execution = execution
         self._prepared: Settlement | None = None
+        self._next: dict[str, int] = {}
+        self._given: dict[str, dict[str, int]] = {}
+        self._guard = threading.Lock()
         self._seeds: dict[str, Mapping[str, Sequence[str]]] = {}
         self.letters: list[ParkedDocument] = []
         self.links = 0
@@ -123,15 +128,32 @@ class DryJournal:
         seeds = max((len(values) for values in self._seeds.get(table, {}).values()), default=0)
         return self._journal.xref_rows(table) + seeds
 
-    def xref_all(self, table: str, column: str, want: str) -> list[tuple[str, str]]:
+    def xref_all(self, table: str, column: Sequence[str], want: str) -> list[tuple[str, str]]:
         held = dict(self._journal.xref_all(table, column, want))
         return list({**held, **self._seeded(table, column, want)}.items())
 
-    def xref_lookup(self, table: str, column: str, want: str, keys: Sequence[str]) -> dict[str, str]:
+    def xref_lookup(self, table: str, column: Sequence[str], want: str, keys: Sequence[str]) -> dict[str, str]:
         seeded = self._seeded(table, column, want)
         held = self._journal.xref_lookup(table, column, want, keys)
         return {**held, **{key: seeded[key] for key in keys if key in seeded}}
 
-    def _seeded(self, table: str, column: str, want: str) -> dict[str, str]:
+    def _seeded(self, table: str, column: Sequence[str], want: str) -> dict[str, str]:
         columns = self._seeds.get(table, {})
-        return dict(zip(columns[column], columns[want], strict=True)) if {column, want} <= set(columns) else {}
+        return dict(HeldRows(columns).all(column, want)) if {*column, want} <= columns.keys() else {}
+
+    # --- sequences: the numbers that would come next, taken from nobody -----------------------------------------------
+
+    def sequence_take(self, sequence: str, count: int, start: int, step: int) -> int:
+        with self._guard:
+            known = self._next[sequence] if sequence in self._next else self._journal.sequence_peek(sequence, ())[0]
+            first = start if known is None else max(known, start)
+            self._next[sequence] = first + count * step
+            return first
+
+    def sequence_given(self, sequence: str, keys: Sequence[str], start: int, step: int) -> dict[str, int]:
+        numbers = self._journal.sequence_peek(sequence, keys)[1]
+        given = self._given.setdefault(sequence, {})
+        for key in keys:
+            if key not in numbers and key not in given:
+                given[key] = self.sequence_take(sequence, 1, start, step)
+        return {key: numbers.get(key, given.get(key, 0)) for key in keys}

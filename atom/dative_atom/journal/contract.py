@@ -299,6 +299,10 @@ class Journal(Letters, Protocol):
         """A number for every key: the one it was given before, or a new one."""
         ...
 
+    def sequence_peek(self, sequence: str, keys: Sequence[str]) -> tuple[int | None, dict[str, int]]:
+        """What would come next, None of a sequence that gave none yet, and the numbers of those keys that have one."""
+        ...
+
     # the vault: which value a token stands for
     def unknown_tokens(self, tokens: Sequence[str]) -> list[str]:
         """Those of them that the vault does not hold yet, in their order."""

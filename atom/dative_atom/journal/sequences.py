@@ -45,6 +45,18 @@ class Sequences(CrossReferences):
             )
         return {**found, **given}
 
+    def sequence_peek(self, sequence: str, keys: Sequence[str]) -> tuple[int | None, dict[str, int]]:
+        with self.transaction() as db:
+            there = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE name LIKE 'sequence%'")}
+            if not {"sequence", "sequence_number"} <= there:
+                return None, {}
+            row = db.execute("SELECT next FROM sequence WHERE name = ?", (sequence,)).fetchone()
+            found = db.execute(
+                "SELECT key, number FROM sequence_number WHERE name = ? AND key IN (SELECT value FROM json_each(?))",
+                (sequence, json.dumps(list(keys))),
+            )
+            return (int(row[0]) if row else None), dict(found.fetchall())
+
     def _take(self, db: sqlite3.Connection, sequence: str, count: int, start: int, step: int) -> int:
         self._tables(db)
         row = db.execute(

@@ -69,6 +69,11 @@ spec:
               dose: number(dose)
               history: history
               ward: ward
+        - id: keep
+          set_properties: {process.last: full_name, document.mark: email}
+        - id: tell
+          decide: ward = 'NEIGHBOUR010'
+          then: [{id: call, notify: {title: "'a bed in ' || ward"}}]
         - id: hide
           mask:
             full_name: token
@@ -269,6 +274,10 @@ def test_nothing_protected_is_left_anywhere(clinic: House, tmp_path: Path, colle
     tell, needles = Heard(clinic), Needles()
     assert needles.found(b"..." + base64.b64encode(b"x" + planted("mrn", 1).encode())), "it finds what is there"
     _furnish(clinic, tmp_path, tell)
+
+    # A look at what would change, of every document.
+    told = tell("process", "dry-run", "admissions", "--env", "dev", "--show", str(ROWS), codes=(0, 3, 8))
+    assert "NEIGHBOUR009" in told.out
 
     # A run with failures in expressions and at the target, a retried conflict, its whole trace kept.
     tell("process", "run", "admissions", "--env", "dev", "--trace", "--watch", codes=(8,))

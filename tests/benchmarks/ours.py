@@ -86,14 +86,7 @@ def run(uri: str, rows: int, text: str = PROCESS) -> Measured:
     """Run it once from an empty position."""
     with tempfile.TemporaryDirectory(prefix="dative-bench-") as name:
         directory = Path(name)
-        message = plan(directory, prepare_journal(directory, rows), uri, text)
-        with _Worker() as worker:
-            before = worker.rss_mib()
-            cpu, started = worker.cpu_s(), time.perf_counter()
-            finished = worker.run(message)
-            seconds = time.perf_counter() - started
-            assert finished.failure is None, finished
-            return Measured(seconds, worker.cpu_s() - cpu, worker.rss_mib(), before, finished.counts)
+        return measured(plan(directory, prepare_journal(directory, rows), uri, text))
 
 
 def plan(
@@ -103,32 +96,55 @@ def plan(
     text: str = PROCESS,
     limits: Limits = Limits(),  # noqa: B008
 ) -> RunExecution:
-    """A planned execution of it and the message that runs it."""
+    """A planned execution of *accounts sync* and the message that runs it."""
+    rates = "".join(f"{currency},EUR,2000-01-01,{rate}\n" for currency, rate in RATES.items())
+    bindings = [Binding(one, "database", {"url": uri}, {}) for one in ("crm", "erp")]
+    return message(directory, journal_path, text, bindings, {"rates": f"from,to,date,rate\n{rates}"}, limits)
+
+
+def message(
+    directory: Path,
+    journal_path: Path,
+    text: str,
+    bindings: list[Binding],
+    tables: dict[str, str] | None = None,
+    limits: Limits = Limits(),  # noqa: B008
+) -> RunExecution:
+    """A planned execution of any process. tables: name -> CSV."""
     loaded = load(text, filename="process.yaml")
     assert loaded.process is not None, loaded.findings
-    (directory / "process.json").write_bytes(canonical_process(loaded.process))
-    rates = "".join(f"{currency},EUR,2000-01-01,{rate}\n" for currency, rate in RATES.items())
-    (directory / "rates.csv").write_text(f"from,to,date,rate\n{rates}")
+    process = ProcessName(loaded.process.name)
+    artifacts = {f"{process}/process.json": directory / "process.json"}
+    artifacts[f"{process}/process.json"].write_bytes(canonical_process(loaded.process))
+    for name, rows in (tables or {}).items():
+        artifacts[f"{process}/{name}.csv"] = directory / f"{name}.csv"
+        artifacts[f"{process}/{name}.csv"].write_text(rows)
     execution_id = ExecutionId("01JX0000000000000000000001")
-    process = ProcessName("accounts-sync")
     journal = SqliteJournal(journal_path, SystemClock())
     now = datetime(2026, 3, 1, tzinfo=UTC)
     journal.plan(Execution(execution_id, process, 1, f"env/{process}", "schedule", now, "sha256:00"))
     journal.close()
-    prefix = f"{process}/"
     return RunExecution(
         execution_id=execution_id,
-        process=f"{prefix}process.json",
-        artifacts={
-            f"{prefix}process.json": str(directory / "process.json"),
-            f"{prefix}rates.csv": str(directory / "rates.csv"),
-        },
-        bindings=[Binding(one, "database", {"url": uri}, {}) for one in ("crm", "erp")],
+        process=f"{process}/process.json",
+        artifacts={name: str(path) for name, path in artifacts.items()},
+        bindings=bindings,
         environment_id="env",
         environment="bench",
         journal=str(journal_path),
         limits=limits,
     )
+
+
+def measured(message: RunExecution) -> Measured:
+    """Run it in a warm worker of its own, whose start is not counted."""
+    with _Worker() as worker:
+        before = worker.rss_mib()
+        cpu, started = worker.cpu_s(), time.perf_counter()
+        finished = worker.run(message)
+        seconds = time.perf_counter() - started
+        assert finished.failure is None, finished
+        return Measured(seconds, worker.cpu_s() - cpu, worker.rss_mib(), before, finished.counts)
 
 
 class _Worker:

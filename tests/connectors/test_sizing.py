@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from dative_atom.connectors.database.sizing import even
+from dative_atom.connectors.sizing import even
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -33,9 +33,9 @@ from dative_atom.connectors.database.session import (
     quoted,
     quoted_table,
 )
-from dative_atom.connectors.database.sizing import even
 from dative_atom.connectors.database.spec import DatabaseSettings
 from dative_atom.connectors.database.types import as_documents, postgres_column, stage_sql, staged_type
+from dative_atom.connectors.sizing import even
 
 BATCH_BYTES = 16 * 1024 * 1024
 """What the driver hands over at once: several batches of narrow rows, and a bound for wide ones."""

@@ -24,8 +24,9 @@ from dative_atom.connectors.disk.paths import Found, files_at_rest, inside
 from dative_atom.connectors.disk.spec import ReadOptions
 from dative_atom.connectors.disk.texts import declared_field, typed
 from dative_atom.connectors.retry import stop_if
+from dative_atom.connectors.sizing import even
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
 LINE_BYTES_MAX = 16 * 1024 * 1024
 VERSION = 1
 _ROW = re.compile(r"[Rr]ow #?(\d+)")
@@ -55,13 +56,13 @@ class DiskReader:
     def _read_file(self, file: Found, rows_done: int, rows_max: int) -> Iterator[Read]:
         row = 0
         for texts in self._blocks(file):
-            start = max(0, rows_done - row)
-            for at in range(start, texts.num_rows, rows_max):
+            done = min(max(0, rows_done - row), texts.num_rows)
+            at, row = row + done, row + texts.num_rows
+            for part in even(texts.slice(done), rows_max):
                 stop_if(self._context.cancelled)
-                part = texts.slice(at, rows_max)
-                batch = typed(part, self._profile, file.name, row + at)
-                yield Read(batch, _position(file, row + at + part.num_rows))
-            row += texts.num_rows
+                batch = typed(part, self._profile, file.name, at)
+                at += part.num_rows
+                yield Read(batch, _position(file, at))
 
     def _blocks(self, file: Found) -> Iterator[pa.RecordBatch]:
         path = inside(self._root, file.name)

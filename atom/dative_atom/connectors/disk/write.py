@@ -15,14 +15,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from dative.errors.base import StopRun
 from dative.errors.connector import BATCH_REPEATED, FENCED, Unavailable
 from dative.errors.disk import FULL
 
 from dative_atom.connectors.base import Mark, Outcomes, Ticket
+from dative_atom.connectors.disk.lines import json_lines
 from dative_atom.connectors.disk.paths import HIDDEN, inside
 from dative_atom.connectors.disk.spec import WriteOptions
 from dative_atom.connectors.disk.texts import as_text
@@ -55,7 +56,8 @@ class DiskWriter:
             self._print(documents, file)
             file.flush()
             os.fsync(file.fileno())
-        ids = pa.array([f"{name}#{row + 1}" for row in range(documents.num_rows)], pa.string())
+        rows = pc.cast(pa.arange(1, documents.num_rows + 1), pa.string())
+        ids = pc.binary_join_element_wise(f"{name}#", rows, "")
         return Tally(documents.num_rows).outcomes({RESULT_ID.name: ids})
 
     def commit(self, ticket: Ticket) -> None:
@@ -107,10 +109,8 @@ class DiskWriter:
             texts = pa.RecordBatch.from_arrays([as_text(column) for column in documents.columns], names)
             pacsv.write_csv(texts, file, pacsv.WriteOptions(delimiter=self._options.delimiter))
             return
-        columns = [_json_values(column) for column in documents.columns]
-        encode = msgspec.json.Encoder().encode
-        for values in zip(*columns, strict=True):
-            file.write(encode(dict(zip(names, values, strict=True))) + b"\n")
+        for lines in json_lines(documents):
+            file.write(lines)
 
     def _finish(self, mark: dict[str, Any]) -> None:
         """Give the committed file its name, if that has not happened yet."""
@@ -150,14 +150,6 @@ class DiskWriter:
 
 def _digest(stream: str) -> str:
     return hashlib.sha256(stream.encode()).hexdigest()[:32]
-
-
-def _json_values(column: pa.Array) -> list[Any]:
-    """Numbers and booleans as JSON has them; everything else as text, decimals too, which keep their digits so."""
-    kind = column.type
-    plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    values: list[Any] = column.to_pylist() if plain else as_text(column).to_pylist()
-    return values
 
 
 def _write_whole(path: Path, data: bytes) -> None:

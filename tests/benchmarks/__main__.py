@@ -1,6 +1,6 @@
 """`make bench`: every table of this folder, measured in one run and printed as ratios.
 
-python -m tests.benchmarks [accounts|peers|memory|single|idle|cli|telemetry|find …]
+python -m tests.benchmarks [accounts|peers|memory|single|idle|cli|telemetry|tracking|find …]
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from statistics import median
+from statistics import median, quantiles
 
-from tests.benchmarks import accounts, books, find, idle, ours, peers, single
+from tests.benchmarks import accounts, books, files, find, idle, ours, peers, single
 from tests.benchmarks.postgres import postgres
 
 LARGE, SMALL = 1_000_000, 100_000
 FOUND_AMONG = 10_000_000
 ROUNDS = 3
+PAIRS = 12
+WIDE_ROWS = 20_000
 
 
 def _timed(contender: str, uri: str, rows: int) -> float:
@@ -106,6 +108,115 @@ def bench_telemetry() -> None:
     print(f"  together {100 * (books_s + trace_s) / engine_s:.1f} %; the aim is 5 %")
 
 
+def bench_tracking() -> None:
+    """Runs with tracking against runs without. One run's CPU differs from the next by more than tracking costs, so pairs
+    are many and small, begun by either in turn, and the spread is printed with the median."""
+    print(f"\ntracking on against off, {SMALL:,} rows, {PAIRS} pairs")
+    without = ours.PROCESS.replace("  track: [id]\n", "")
+    with postgres() as uri:
+        accounts.make(uri, SMALL)
+        pairs = []
+        for pair in range(PAIRS):
+            texts = (ours.PROCESS, without) if pair % 2 else (without, ours.PROCESS)
+            used = {text: _ours(uri, SMALL, text).cpu_s for text in texts}
+            pairs.append((used[ours.PROCESS], used[without]))
+    low, middle, high = quantiles((100 * (a / b - 1) for a, b in pairs), n=4)
+    whole = 100 * (sum(a for a, _ in pairs) / sum(b for _, b in pairs) - 1)
+    print(
+        f"  own CPU {median(a for a, _ in pairs):.2f} s: {middle:+.1f} % (quartiles {low:+.1f} to {high:+.1f}),", end=""
+    )
+    print(f" all pairs together {whole:+.1f} %")
+
+
+def bench_file() -> None:
+    """The same map over a CSV file into JSON lines, ours and bare DuckDB in turn."""
+    print(f"\nfile job, {LARGE:,} rows CSV to JSON lines")
+    with files.folder(files.MAKE, rows=LARGE, bad=0) as directory:
+        theirs = {**files.FIELDS, **files.BARE}
+        rounds = [
+            (files.job(directory, files.PLAIN, files.FIELDS), files.bare(directory, theirs)) for _ in range(ROUNDS)
+        ]
+    _against_bare(rounds)
+
+
+def bench_wide() -> None:
+    columns, mine, theirs, make = files.wide_fields()
+    print(f"\nwide job, {WIDE_ROWS:,} rows of {files.WIDE} fields, all of them mapped, CSV to JSON lines")
+    with files.folder(make, rows=WIDE_ROWS) as directory:
+        rounds = [(files.job(directory, columns, mine), files.bare(directory, theirs)) for _ in range(ROUNDS)]
+    _against_bare(rounds)
+
+
+def _against_bare(rounds: list[tuple[ours.Measured, tuple[float, float]]]) -> None:
+    print(
+        f"  ours {median(one.seconds for one, _ in rounds):.2f} s, CPU {median(one.cpu_s for one, _ in rounds):.2f} s,",
+        end="",
+    )
+    print(
+        f" RSS {max(one.rss_mib for one, _ in rounds):.0f} MiB; bare DuckDB {median(b[0] for _, b in rounds):.2f} s,",
+        end="",
+    )
+    print(
+        f" CPU {median(b[1] for _, b in rounds):.2f} s: × {median(one.seconds / b[0] for one, b in rounds):.2f} wall,",
+        end="",
+    )
+    print(f" × {median(one.cpu_s / b[1] for one, b in rounds):.2f} CPU")
+
+
+def bench_bad() -> None:
+    """Bad rows are parked: reason, sealed payload and dead letter each, tracking and all."""
+    rows = LARGE // 5
+    print(f"\nbad-rows job, {rows:,} rows, half of the bad ones in the number, half in the date")
+    rounds: list[dict[int, ours.Measured]] = []
+    for _ in range(ROUNDS):
+        found = {}
+        for per_thousand in (0, 1, 10, 100):
+            with files.folder(files.MAKE, rows=rows, bad=per_thousand / 2) as directory:
+                found[per_thousand] = files.job(directory, files.PLAIN, files.FIELDS)
+        rounds.append(found)
+    for per_thousand in (0, 1, 10, 100):
+        mine = median(one[per_thousand].cpu_s for one in rounds)
+        ratio = median(one[per_thousand].cpu_s / one[0].cpu_s for one in rounds)
+        wall = median(one[per_thousand].seconds / one[0].seconds for one in rounds)
+        print(f"  {per_thousand / 10:4} % bad: own CPU {mine:.2f} s, × {ratio:.2f} of the clean run, wall × {wall:.2f}")
+
+
+def bench_events() -> None:
+    print("\nevents: map, decision, mask, rates and cross-reference, journal and target apart")
+    for batch_rows, per_second, batches in ((1, 100, 300), (10, 50, 200), (100, 20, 60)):
+        found = single.paced(batch_rows, per_second, batches)
+        print(
+            f"  {batch_rows:3} a batch, {per_second} batches/s: engine CPU {found.cpu_ms:.3f} ms a document,"
+            f" p50 {1000 * median(found.latency_s):.2f} ms, p99 {1000 * _p99(found.latency_s):.2f} ms"
+        )
+    print("events into PostgreSQL, upsert, commit and journal included, one batch after the other")
+    with postgres() as uri:
+        for batch_rows, rows in ((1, 150), (100, 6000)):
+            accounts.make(uri, rows)
+            accounts.reset_target(uri)
+            started = time.perf_counter()
+            steps = single.run(uri, rows, batch_rows)
+            seconds = time.perf_counter() - started
+            parts = ", ".join(f"{name} {1000 * median(times):.2f}" for name, times in steps.items())
+            together = 1000 * _p99(steps["together"])
+            print(
+                f"  {batch_rows:3} a batch: p50 ms {parts}; p99 {together:.2f} ms; {rows / seconds:,.0f} documents/s",
+                end="",
+            )
+            print(" (start of the execution included)")
+        accounts.make(uri, 1000)
+        accounts.reset_target(uri)
+        cpu_ms, times = peers.events(uri, 1000)
+        print(
+            f"  row loop, commit each: own CPU {cpu_ms:.2f} ms a document, p50 {1000 * median(times):.2f} ms,", end=""
+        )
+        print(f" p99 {1000 * _p99(times):.2f} ms")
+
+
+def _p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99)]
+
+
 def bench_find() -> None:
     """Ten million tracked documents taken in as atoms send them, then searched."""
     print(f"\na record among {FOUND_AMONG:,} tracked documents")
@@ -116,17 +227,6 @@ def bench_find() -> None:
     with postgres() as uri:
         for line in find.run(FOUND_AMONG, uri):
             print(f"    {line}")
-
-
-def bench_single() -> None:
-    print("\none document at a time through map, decision and upsert into PostgreSQL (commit and journal included)")
-    with postgres() as uri:
-        accounts.make(uri, 150)
-        accounts.reset_target(uri)
-        for name, times in single.run(uri, 150).items():
-            print(
-                f"  {name:24} median {1000 * median(times):6.2f} ms   p99 {1000 * sorted(times)[int(len(times) * 0.99)]:6.2f} ms"
-            )
 
 
 def bench_idle() -> None:
@@ -148,10 +248,14 @@ def bench_cli() -> None:
 TABLES: dict[str, Callable[[], None]] = {
     "cli": bench_cli,
     "idle": bench_idle,
-    "single": bench_single,
+    "file": bench_file,
+    "wide": bench_wide,
+    "bad": bench_bad,
+    "events": bench_events,
     "peers": bench_peers,
     "memory": bench_memory,
     "telemetry": bench_telemetry,
+    "tracking": bench_tracking,
     "find": bench_find,
     "accounts": bench_accounts,
 }

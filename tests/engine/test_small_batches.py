@@ -401,3 +401,22 @@ def test_an_answer_for_other_documents_is_not_taken(tools) -> None:
     assert second.evaluate(session, number_documents(batch_of([("D", *[None] * (len(SCHEMA) - 1))]), 0)).columns[
         0
     ].to_pylist() == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "certain"),
+    [
+        ("date(t, '%m/%d/%Y')", True),
+        ("currency(number(t), cur, 'EUR', on => d)", True),
+        ("CAST(number(t) AS INTEGER)", True),
+        ("currency(t, upper(cur), 'EUR')", False),
+        ("coalesce(number(t), 0)", False),
+        ("CASE WHEN b THEN number(t) END", False),
+        ("TRY_CAST(t AS DATE)", False),
+        ("number(t) * 4", False),
+        ("json_extract(j, '$.a')", False),
+    ],
+)
+def test_only_conversions_of_fields_are_certain_to_fail_where_they_are_suspect(tools, sql: str, certain: bool) -> None:
+    _, tables = tools
+    assert Scope({}, {}, tables.names, "rates").compile(sql, "s").certain is certain

@@ -78,12 +78,16 @@ class Fallible:
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression. field: set where it is nothing but a field of the document, which is then passed on."""
+    """A compiled expression. field: set where it is nothing but a field of the document, which is then passed on.
+
+    certain: a document that is suspect fails, so that nothing has to be evaluated again to know it.
+    """
 
     fast: str
     strict: str
     fallibles: tuple[Fallible, ...] = ()
     field: str | None = None
+    certain: bool = False
 
 
 @dataclass
@@ -119,7 +123,7 @@ class Scope:
             return Expression(_column(tree), _column(tree), field=field_name(tree))
         fast = Writer(self, where, strict=False)
         strict = Writer(self, where, strict=True)
-        return Expression(fast.sql(tree), strict.sql(tree), tuple(fast.fallibles))
+        return Expression(fast.sql(tree), strict.sql(tree), tuple(fast.fallibles), certain=_certain(tree))
 
     def lift(self, lifted: Lifted) -> str:
         """SQL of a value that is computed for all documents before the query runs; made once however often it is written."""
@@ -381,6 +385,19 @@ def lookup_key(parts: list[str]) -> str:
     present = " AND ".join(f"{part} IS NOT NULL" for part in parts)
     texts = f" || {literal(KEY_SEPARATOR)} || ".join(f"CAST({part} AS VARCHAR)" for part in parts)
     return f"CASE WHEN {present} THEN {texts} END"
+
+
+def _certain(node: exp.Expr) -> bool:
+    """Nothing here is conditional, and every place that can fail fails exactly where its flag says so: conversions of
+    fields, and conversions of those. Evaluating a failure strictly costs 30 µs, ten times the document."""
+    if isinstance(node, exp.Column | exp.Literal):
+        return True
+    if type(node) is exp.Cast:
+        return _certain(node.this)
+    if not isinstance(node, exp.Anonymous) or node.name.lower() not in ("date", "timestamp", "number", "currency"):
+        return False
+    value, *others = (item.expression if isinstance(item, exp.Kwarg) else item for item in node.expressions)
+    return _certain(value) and all(isinstance(other, exp.Column | exp.Literal) for other in others)
 
 
 def _or_fail(value: str, failed: str) -> str:

@@ -41,6 +41,9 @@ _DATA_ERRORS: Final = (
 )
 
 
+_Numbered = tuple[int, tuple[str, Expression]]
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why one row can not go on. row: its index in the batch. Nothing here holds a value."""
@@ -109,7 +112,8 @@ class Query:
         suspects = result.column(_SUSPECT)
         if suspects.true_count:
             rows = pc.indices_nonzero(suspects)
-            evaluation.failures = self._reasons(session, batch.take(rows), rows.to_pylist())
+            fallible = [each for each in enumerate(self._computed) if each[1][1].fallibles]
+            evaluation.failures = self._reasons(session, batch.take(rows), rows.to_pylist(), fallible)
         return evaluation
 
     def types(self, session: Session, empty: pa.RecordBatch) -> list[pa.DataType]:
@@ -153,35 +157,25 @@ class Query:
         flags = [fallible.flag for _, item in self._computed for fallible in item.fallibles]
         return [*columns, (f"coalesce({' OR '.join(flags)}, false)" if flags else "false", _SUSPECT)]
 
-    def _reasons(self, session: Session, suspects: pa.RecordBatch, rows: Sequence[int]) -> list[Failure]:
-        """What failed in which of the suspect rows; a row in which nothing does has been acquitted."""
-        self.watch.strict_rows += suspects.num_rows
-        columns = [part for index, (_, item) in enumerate(self._computed) for part in _verdict(index, item)]
-        found = self._run(session, columns, suspects).to_pylist()
-        failures = (self._failure(row, verdict) for row, verdict in zip(rows, found, strict=True))
-        return [failure for failure in failures if failure is not None]
+    def _reasons(
+        self, session: Session, suspects: pa.RecordBatch, rows: Sequence[int], outputs: Sequence[_Numbered]
+    ) -> list[Failure]:
+        """What failed in which of the suspect rows; a row in which nothing does has been acquitted.
 
-    def _failure(self, row: int, verdict: dict[str, Any]) -> Failure | None:
-        for index, (name, item) in enumerate(self._computed):
-            if not verdict[f"f{index}"]:
-                continue
-            place = verdict[f"p{index}"]
-            if place is None:
-                return Failure(
-                    row, "expression.evaluation_failed", f"{name} can not be computed for this document", name
-                )
-            fallible = item.fallibles[place]
-            shape = verdict[f"s{index}"]
-            of = f" for a value of the form {shape!r}" if shape else ""
-            return Failure(row, fallible.code, f"{name}: {fallible.text} failed{of}", name)
-        return None
+        outputs: those that may have failed, with their place among the computed ones.
+        """
+        self.watch.strict_rows += suspects.num_rows
+        columns = [part for index, (_, item) in outputs for part in _verdict(index, item)]
+        found = self._run(session, columns, suspects).to_pylist()
+        failures = (_failure(row, verdict, outputs) for row, verdict in zip(rows, found, strict=True))
+        return [failure for failure in failures if failure is not None]
 
     def _strictly(self, session: Session, batch: pa.RecordBatch) -> Evaluation:
         """The whole batch in its strict form: dear, and taken only when the fast query failed as a whole."""
         columns = [f"struct_extract({_tried(item)}, 'v') AS c{index}" for index, (_, item) in enumerate(self._computed)]
         result = self._run(session, columns, batch)
         computed = {name: result.column(f"c{index}") for index, (name, _) in enumerate(self._computed)}
-        failures = self._reasons(session, batch, range(batch.num_rows))
+        failures = self._reasons(session, batch, range(batch.num_rows), list(enumerate(self._computed)))
         return Evaluation(self._columns(batch, computed), failures)
 
 
@@ -205,6 +199,20 @@ def _projected(batch: pa.RecordBatch, used: frozenset[str]) -> pa.RecordBatch:
     )
 
 
+def _failure(row: int, verdict: dict[str, Any], outputs: Sequence[_Numbered]) -> Failure | None:
+    for index, (name, item) in outputs:
+        if not verdict[f"f{index}"]:
+            continue
+        place = verdict[f"p{index}"]
+        if place is None:
+            return Failure(row, "expression.evaluation_failed", f"{name} can not be computed for this document", name)
+        fallible = item.fallibles[place]
+        shape = verdict[f"s{index}"]
+        of = f" for a value of the form {shape!r}" if shape else ""
+        return Failure(row, fallible.code, f"{name}: {fallible.text} failed{of}", name)
+    return None
+
+
 def _tried(item: Expression) -> str:
     # A struct, so that "failed" (no struct) and "null" (a struct with a null) are told apart.
     return f"TRY(struct_pack(v := {item.strict}))"
@@ -214,10 +222,16 @@ def _verdict(index: int, item: Expression) -> list[str]:
     """f: it failed; p: the first fallible place that is suspect; s: the shape of the value there."""
     if not item.fallibles:
         return [f"{_tried(item)} IS NULL AS f{index}", f"NULL AS p{index}", f"NULL AS s{index}"]
+    if item.certain:
+        flags = " OR ".join(fallible.flag for fallible in item.fallibles)
+        return [f"coalesce({flags}, false) AS f{index}", *_place(index, item)]
+    return [f"{_tried(item)} IS NULL AS f{index}", *_place(index, item)]
+
+
+def _place(index: int, item: Expression) -> list[str]:
     places = " ".join(f"WHEN {fallible.flag} THEN {place}" for place, fallible in enumerate(item.fallibles))
     shapes = " ".join(f"WHEN {fallible.flag} THEN {_shape(fallible.subject)}" for fallible in item.fallibles)
     return [
-        f"{_tried(item)} IS NULL AS f{index}",
         f"TRY(CASE {places} END) AS p{index}",
         f"TRY(CASE {shapes} END) AS s{index}",
     ]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
+from dative.errors import StopRun
+from dative.errors.engine import OUTCOME_UNKNOWN
 from dative_atom.journal.contract import ExecutionState
 from dative_atom.worker.protocol import Keys
 
@@ -95,3 +97,20 @@ def test_a_keyed_mask_without_the_environments_key_ends_the_run_before_anything_
     assert ended.failure["code"] == "masks.key_missing"
     assert "dative vault key create" in ended.failure["next"]
     assert ended.counts.read == 0
+
+
+def test_what_a_token_hides_is_kept_before_a_target_sees_the_token(engine, accounts) -> None:
+    """Also where the execution then ends for good: no token is left anywhere whose value is lost."""
+    engine.system.rows, engine.batch_rows, lost = accounts(6), 2, []
+    target = engine.target("upsert", key=("Id",))
+    target.faults.reject = lambda row: lost.extend(engine.journal.unknown_tokens([row["Phone"]]))
+    target.faults.write = [None, StopRun("the target is gone", code=OUTCOME_UNKNOWN)]
+    ended = engine.run("""
+  steps:
+    - {id: hide, mask: {Phone: token}}
+    - {id: upsert, database.upsert: {connection: erp, table: customer, key: [Id]}}
+""")
+    assert ended.state is ExecutionState.FAILED
+    assert target.effects == 2
+    assert all(row["Phone"].startswith("tok_") for row in target.rows.values())
+    assert lost == []

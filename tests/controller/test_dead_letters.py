@@ -289,6 +289,24 @@ async def test_a_filter_goes_to_every_atom_that_holds_some_of_it(world: Any) -> 
     assert {what.partition(": ")[2] for _, _, what in await audited(world)} == {"queue=orders"}
 
 
+async def test_a_run_may_be_named_by_its_prefix(world: Any) -> None:
+    atom = await world.new_atom()
+    await report(atom, letter(1))
+    async with atom.telemetry() as call:
+        await asyncio.wait_for(call.read(), WITHIN_S)
+        run = t.Record(execution=y.Execution(execution_id="E" * 26, process="orders", attempt=1))
+        await call.write(t.IngestRecordsRequest(spool_epoch="e", first_sequence=2, records=[run]))
+        await asyncio.wait_for(call.read(), WITHIN_S)
+    selection = y.DeadLetterSelection(execution_id="EEE")
+    request = c.ControlDiscardDeadLettersRequest(environment="test", selection=selection, reason="sold")
+    async with atom.connect() as link:
+        command, answer = await through(
+            world, link, lambda admin: admin.dead_letter.DiscardDeadLetters, request, lambda _: CHANGED
+        )
+    assert command.discard_dead_letters.selection.execution_id == "E" * 26
+    assert answer.dead_letters == 1
+
+
 async def test_ids_of_several_atoms_are_parted_by_who_holds_them(world: Any) -> None:
     one, two = await world.new_atom("one"), await world.new_atom("two")
     await report(one, letter(1), letter(3))

@@ -210,17 +210,22 @@ class DeadLetterServicer(control_pb2_grpc.DeadLetterServiceServicer):
         def read(sql: Connection) -> list[tuple[fleet.AtomRow, Selection]]:
             if selection.dead_letter_ids:
                 return [(_atom(sql, at), part) for at, part in _named(sql, selection.dead_letter_ids, who.require)]
+            exact = Selection()
+            exact.CopyFrom(selection)
+            if exact.execution_id:
+                # A person gives a prefix; an atom knows whole ids only.
+                exact.execution_id = reports.find_execution(sql, exact.execution_id).execution_id
             wanted = dead_letters.Wanted(
                 environments=visible_in(sql, who, environment),
                 queue=selection.queue,
                 process=selection.process,
                 code=selection.code,
                 assignee=selection.assignee,
-                execution_id=selection.execution_id,
+                execution_id=exact.execution_id,
                 created_after_ms=_milliseconds(selection, "created_after"),
                 created_before_ms=_milliseconds(selection, "created_before"),
             )
-            return [(_atom(sql, at), selection) for at in dead_letters.atoms(sql, wanted)]
+            return [(_atom(sql, at), exact) for at in dead_letters.atoms(sql, wanted)]
 
         return await self._core.database.read(read)
 

@@ -95,7 +95,8 @@ class Scope:
     """What the expressions of one query share: parameters, properties, tables, and the lookups they make.
 
     properties: name -> SQL of its value. rates: the process' one rates table, None where there is not one. chains: its
-    own functions. types: of the fields, where they are known. each: the expressions are those of a list's items.
+    own functions. types: of the fields, where they are known. each: the expressions are those of a list's items. columns: of
+    the batch, in lower case, where they are known.
     running: properties that the steps before set, and their types; own: their names in the execution, from those in the
     process; remembered: those of them that are read here.
     """
@@ -107,6 +108,7 @@ class Scope:
     chains: Chains = field(default_factory=lambda: NONE)
     types: Mapping[str, DataType] = field(default_factory=dict)
     each: bool = False
+    columns: frozenset[str] = frozenset()
     lookups: list[Lookup] = field(default_factory=list)
     running: Mapping[str, pa.DataType] = field(default_factory=dict)
     own: Callable[[str], str] = str
@@ -120,10 +122,22 @@ class Scope:
         except ExpressionError as error:
             raise StopRun(f"{where}: {error.message}", code=codes.COMPILE_FAILED, where=where) from error
         if isinstance(tree, exp.Column):
-            return Expression(_column(tree), _column(tree), field=field_name(tree))
+            written = self.column(field_name(tree))
+            plain = written == f"b.{quoted(field_name(tree))}"
+            return Expression(written, written, field=field_name(tree) if plain else None)
         fast = Writer(self, where, strict=False)
         strict = Writer(self, where, strict=True)
         return Expression(fast.sql(tree), strict.sql(tree), tuple(fast.fallibles), certain=_certain(tree))
+
+    def column(self, name: str) -> str:
+        """SQL of a field: a column, or for a path into a struct the column it begins with and the way from there."""
+        parts = name.split(".")
+        if name.lower() not in self.columns:
+            for length in range(len(parts) - 1, 0, -1):
+                head = ".".join(parts[:length])
+                if head.lower() in self.columns:
+                    return ".".join([f"b.{quoted(head)}", *(quoted(part) for part in parts[length:])])
+        return f"b.{quoted(name)}"
 
     def lift(self, lifted: Lifted) -> str:
         """SQL of a value that is computed for all documents before the query runs; made once however often it is written."""
@@ -162,10 +176,6 @@ def _refused(where: str, why: str) -> StopRun:
     return StopRun(f"{where}: the expression {why}", code=codes.COMPILE_FAILED, where=where)
 
 
-def _column(column: exp.Column) -> str:
-    return f"b.{quoted(field_name(column))}"
-
-
 # Fails for the row it is evaluated for. It names the row, or DuckDB would compute it while planning, for all of them.
 _FAILS: Final = f"CAST('!' || CAST(b.{quoted(DOCUMENT)} AS VARCHAR) AS INTEGER)"
 
@@ -195,7 +205,7 @@ class Writer:
     def sql(self, node: exp.Expr) -> str:
         """The SQL of a node, everything below it first."""
         if isinstance(node, exp.Column):
-            return _column(node)
+            return self.scope.column(field_name(node))
         name = node.name.lower() if isinstance(node, exp.Anonymous) else type(node).__name__.lower()
         own = _FUNCTIONS.get(name) or calls.CALLS.get(name)
         return own(self, node) if own is not None else self._plain(node, name)

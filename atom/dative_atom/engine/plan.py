@@ -152,6 +152,7 @@ class Context:
             chains=self.chains,
             types=field_types(schema) if schema is not None else {},
             each=each,
+            columns=frozenset(name.lower() for name in schema.names) if schema is not None else frozenset(),
             running=self.running,
             own=self.own,
         )

@@ -112,3 +112,9 @@ SENT_TO_QUEUE = Code(
     "The process itself sent the document to the queue; nothing failed.",
     "Decide what becomes of it: dative dlq show ID.",
 )
+TOO_MANY_ITEMS = Code(
+    "engine.too_many_items",
+    "RESOURCE_EXHAUSTED",
+    "A document's list has more items than the step allows documents to be made of one.",
+    "Raise items_max of the step, up to 100,000, or split the document at its source.",
+)

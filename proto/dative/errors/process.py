@@ -154,3 +154,6 @@ TEST_MISMATCH = _code("test_mismatch", "The test speaks of a step, field or tabl
 FUNCTION_TWICE = _code(
     "function_twice", "A function of the process has the name of one of the language.", "Give it another name."
 )
+
+# Lists and structs.
+NO_LIST = _code("no_list", "A field is taken for a list, and it is none.", "Name a field whose type is list(…).")

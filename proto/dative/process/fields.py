@@ -6,7 +6,7 @@ Plain data, so that a shape can say what it makes of them without knowing how ex
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -52,10 +52,34 @@ class Fields:
 
     def reads(self, name: str) -> FieldState | None:
         """The field of that name; an open flow has every field that was not dropped."""
-        state = self.fields.get(name)
+        state = self.fields.get(name) or self._inside(name)
         if state is None:
             return FieldState(sources=frozenset((name,))) if self.open else None
         return None if state.dropped else state
+
+    def _inside(self, name: str) -> FieldState | None:
+        """A field inside a struct, Owner.Name; of a struct that is not known, any."""
+        head, _, rest = name.rpartition(".")
+        outer = (self.fields.get(head) or self._inside(head)) if rest and head else None
+        if outer is None or outer.type.kind not in ("struct", "any"):
+            return None
+        inner = dict(outer.type.fields).get(rest) if outer.type.kind == "struct" else ANY
+        return None if inner is None else replace(outer, type=inner)
+
+    def types(self) -> dict[str, DataType]:
+        """The type of every field, those inside structs under their dotted names too."""
+        found = {name: state.type for name, state in self.fields.items()}
+        for name, state in self.fields.items():
+            found = {**_dotted(name, state.type), **found}
+        return found
+
+
+def _dotted(name: str, kind: DataType) -> dict[str, DataType]:
+    found: dict[str, DataType] = {}
+    for key, inner in kind.fields:
+        found[f"{name}.{key}"] = inner
+        found.update(_dotted(f"{name}.{key}", inner))
+    return found
 
 
 NOWHERE = Fields({}, ended=True)

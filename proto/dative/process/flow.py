@@ -275,7 +275,7 @@ class FlowCheck:
         self, sql: str, path: Path, fields: Fields, *, results: Mapping[str, FieldState] | None = None
     ) -> Expression | None:
         """The expression, its findings reported; None when it has no tree."""
-        types = {name: state.type for name, state in fields.fields.items()}
+        types = fields.types()
         types |= {
             property_key(name): state.type for name, state in {**fields.properties, **self.properties.known}.items()
         }

@@ -24,6 +24,8 @@ from dative.process.tables import LookupTable, RatesTable, SequenceTable, XrefTa
 SCHEMA_FILE = Path(__file__).with_name("process.schema.json")
 _HIDDEN = ("shape",)
 _TABLES = (RatesTable, XrefTable, LookupTable, SequenceTable)
+_INSIDE = 2
+"""How often a model that holds itself is written out inside itself; below that the schema says only `object`."""
 _STEPS = {"type": "array", "items": {"$ref": "#/$defs/step"}}
 _SQL = {"type": ["string", "integer", "boolean", "null"], "description": "one SQL expression"}
 
@@ -177,20 +179,23 @@ def _model(model: type[BaseModel], hidden: tuple[str, ...] = ()) -> dict[str, An
     return {**plain, "properties": properties} if properties else plain
 
 
-def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
+def _inlined(node: Any, definitions: dict[str, Any], inside: tuple[str, ...] = ()) -> Any:
     if isinstance(node, list):
-        return [_inlined(item, definitions) for item in node]
+        return [_inlined(item, definitions, inside) for item in node]
     if not isinstance(node, dict):
         return node
     reference = str(node.get("$ref", "")).removeprefix("#/$defs/")
     if reference == "Step":
         return {"$ref": "#/$defs/step"}
+    if inside.count(reference) >= _INSIDE:
+        return {"type": "object"}
     if reference:
-        return {**_inlined(definitions[reference], definitions), **{k: v for k, v in node.items() if k != "$ref"}}
+        written = _inlined(definitions[reference], definitions, (*inside, reference))
+        return {**written, **{k: v for k, v in node.items() if k != "$ref"}}
     # Titles repeat the keys in capitals; discriminators are OpenAPI's and mean nothing to an editor.
     left_out = ("$defs", "title", "discriminator")
     return {
-        key: _inlined(value, definitions)
+        key: _inlined(value, definitions, inside)
         for key, value in node.items()
         if key not in left_out or (isinstance(value, dict) and key == "title")
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,7 +10,8 @@ from dative.ids import StepId
 from dative.process.shapes import MapSettings
 
 from dative_atom.documents.batch import is_lineage, payload_fields
-from dative_atom.engine.arrival import Arrival
+from dative_atom.engine.arrival import Arrival, no_rows
+from dative_atom.engine.nested import Made, MakeQuery, compile_fields
 from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow
 
@@ -33,19 +35,62 @@ class Map:
         return flow.failures(self.step, assembled(columns, self.schema), evaluation.failures)
 
 
-def compile_map(at: Arrival) -> Map:
+@dataclass(frozen=True)
+class NestedMap:
+    """A map some of whose fields hold fields themselves."""
+
+    step: StepId
+    fields: Made
+    passed: tuple[str, ...]
+    schema: pa.Schema
+    verb: str = "map"
+    effect: bool = False
+    composite: bool = False
+    recorded: bool = True
+
+    def apply(self, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch:
+        evaluation = self.fields.evaluate(flow.session, batch)
+        columns = [*(batch.column(name) for name in self.passed), *evaluation.columns]
+        return flow.failures(self.step, assembled(columns, self.schema), evaluation.failures)
+
+
+def compile_map(at: Arrival) -> Map | NestedMap:
     """Lineage columns always pass; with `keep: rest` the source's fields do that no target field replaces."""
     settings, schema = at.settings(MapSettings), at.schema
     targets = {name.lower() for name in settings.fields}
     rest = payload_fields(schema) if settings.keep == "rest" else []
     lineage = [name for name in schema.names if is_lineage(name)]
     passed = (*lineage, *(name for name in rest if name.lower() not in targets))
-    query, types = at.query(list(settings.fields.items()))
-    for name, type_ in zip(settings.fields, types, strict=True):
-        if pa.types.is_null(type_):
+    plain = [(name, written) for name, written in settings.fields.items() if isinstance(written, str)]
+    if len(plain) == len(settings.fields):
+        query, types = at.query(plain)
+        return Map(at.id, query, passed, _schema(at, passed, list(settings.fields), types))
+    made = compile_fields(settings.fields, schema, _queries(at), where=at.where)
+    types = [column.type for column in made.evaluate(at.context.session, no_rows(schema)).columns]
+    return NestedMap(at.id, made, passed, _schema(at, passed, list(settings.fields), types))
+
+
+def _schema(at: Arrival, passed: Sequence[str], names: Sequence[str], types: Sequence[pa.DataType]) -> pa.Schema:
+    for name, type_ in zip(names, types, strict=True):
+        if _has_null(type_):
             raise at.refused(f"field {name} has no type; CAST it")
-    fields = [pa.field(name, type_) for name, type_ in zip(settings.fields, types, strict=True)]
-    return Map(at.id, query, passed, pa.schema([*(schema.field(name) for name in passed), *fields]))
+    fields = [pa.field(name, type_) for name, type_ in zip(names, types, strict=True)]
+    return pa.schema([*(at.schema.field(name) for name in passed), *fields])
+
+
+def _has_null(type_: pa.DataType) -> bool:
+    if pa.types.is_list(type_):
+        return _has_null(type_.value_type)
+    return any(_has_null(item.type) for item in type_) if pa.types.is_struct(type_) else pa.types.is_null(type_)
+
+
+def _queries(at: Arrival) -> MakeQuery:
+    def make(outputs: Sequence[tuple[str, str]], schema: pa.Schema, *, each: bool) -> Query:
+        query = at.context.query(outputs, at.where, schema, each=each)
+        query.types(at.context.session, no_rows(schema))
+        return query
+
+    return make
 
 
 def assembled(columns: list[pa.Array], schema: pa.Schema) -> pa.RecordBatch:

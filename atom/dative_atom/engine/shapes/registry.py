@@ -15,6 +15,7 @@ from dative.process.shapes import (
     MapSettings,
     MaskSettings,
     MessageSettings,
+    NestSettings,
     NotifySettings,
     OperationSettings,
     ProcessCallSettings,
@@ -26,6 +27,7 @@ from dative.process.shapes import (
     SplitSettings,
     StopSettings,
     TrySettings,
+    UnnestSettings,
 )
 
 from dative_atom.engine.arrival import Arrival
@@ -39,6 +41,7 @@ from dative_atom.engine.shapes.exception import compile_exception
 from dative_atom.engine.shapes.map import compile_map
 from dative_atom.engine.shapes.mask import compile_mask
 from dative_atom.engine.shapes.message import compile_message
+from dative_atom.engine.shapes.nest import compile_nest
 from dative_atom.engine.shapes.notify import compile_notify
 from dative_atom.engine.shapes.process_call import compile_process_call
 from dative_atom.engine.shapes.process_route import compile_process_route
@@ -49,9 +52,12 @@ from dative_atom.engine.shapes.split import compile_split
 from dative_atom.engine.shapes.stop import compile_stop
 from dative_atom.engine.shapes.target import compile_target
 from dative_atom.engine.shapes.try_catch import compile_try
+from dative_atom.engine.shapes.unnest import compile_unnest
 
 COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     MapSettings: compile_map,
+    NestSettings: compile_nest,
+    UnnestSettings: compile_unnest,
     SetPropertiesSettings: compile_set_properties,
     DecideSettings: compile_decide,
     RouteSettings: compile_route,

@@ -8,9 +8,10 @@ from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.documents import DocumentsSettings, NothingSettings
 from dative.process.shapes.exception import ExceptionSettings
-from dative.process.shapes.map import MapSettings
+from dative.process.shapes.map import MapSettings, NestedField
 from dative.process.shapes.mask import MaskSettings
 from dative.process.shapes.message import MessageSettings
+from dative.process.shapes.nest import NestSettings
 from dative.process.shapes.notify import NotifySettings
 from dative.process.shapes.operation import OperationSettings
 from dative.process.shapes.process_call import ProcessCallSettings
@@ -36,6 +37,7 @@ from dative.process.shapes.step import (
 from dative.process.shapes.stop import StopSettings
 from dative.process.shapes.try_catch import TrySettings
 from dative.process.shapes.unknown import UnknownSettings
+from dative.process.shapes.unnest import UnnestSettings
 
 __all__ = [
     "BESIDE",
@@ -59,6 +61,8 @@ __all__ = [
     "MapSettings",
     "MaskSettings",
     "MessageSettings",
+    "NestSettings",
+    "NestedField",
     "Nesting",
     "NothingSettings",
     "NotifySettings",
@@ -76,6 +80,7 @@ __all__ = [
     "StopSettings",
     "TrySettings",
     "UnknownSettings",
+    "UnnestSettings",
     "VerifySettings",
     "parse_total",
     "renamed",

@@ -17,6 +17,7 @@ from dative.process.shapes.exception import ExceptionSettings
 from dative.process.shapes.map import MapSettings
 from dative.process.shapes.mask import MaskSettings
 from dative.process.shapes.message import MessageSettings
+from dative.process.shapes.nest import NestSettings
 from dative.process.shapes.notify import NotifySettings
 from dative.process.shapes.operation import OperationSettings
 from dative.process.shapes.process_call import ProcessCallSettings
@@ -28,9 +29,12 @@ from dative.process.shapes.split import SplitSettings
 from dative.process.shapes.step import Arm, Step
 from dative.process.shapes.stop import StopSettings
 from dative.process.shapes.try_catch import TrySettings
+from dative.process.shapes.unnest import UnnestSettings
 
 VERBS: dict[str, type[ShapeSettings]] = {
     "map": MapSettings,
+    "nest": NestSettings,
+    "unnest": UnnestSettings,
     "set_properties": SetPropertiesSettings,
     "message": MessageSettings,
     "notify": NotifySettings,
@@ -56,6 +60,8 @@ SOURCES: dict[str, type[ShapeSettings]] = {"documents": DocumentsSettings, "noth
 
 StepSettings = Annotated[
     MapSettings
+    | NestSettings
+    | UnnestSettings
     | SetPropertiesSettings
     | MessageSettings
     | NotifySettings

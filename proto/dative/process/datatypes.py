@@ -17,14 +17,17 @@ FIELDS_MAX = 1000
 """Fields of one struct, those of the structs inside it included."""
 
 _DECIMAL = re.compile(r"decimal\(\s*([0-9]{1,2})\s*,\s*([0-9]{1,2})\s*\)")
-_WORD = re.compile(r"\s*(?:(?P<plain>decimal\([^()]{1,20}\)|\w+)|(?P<quoted>\"(?:[^\"]|\"\")+\")|(?P<sign>[(){}:,]))")
+_TEXT = re.compile(r"text\(\s*([0-9]{1,9})\s*\)")
+_WORD = re.compile(
+    r"\s*(?:(?P<plain>(?:decimal|text)\([^()]{1,20}\)|\w+)|(?P<quoted>\"(?:[^\"]|\"\")+\")|(?P<sign>[(){}:,]))"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DataType:
-    """One type. precision, scale: of decimals only. item: of lists. fields: of structs, in their order.
+    """One type. precision, scale: of decimals; precision of a text: its characters at most, 0 where there is no bound.
 
-    `any`: not known before the first document. Timestamps are UTC.
+    item: of lists. fields: of structs, in their order. `any`: not known before the first document. Timestamps are UTC.
     """
 
     kind: Kind
@@ -36,6 +39,8 @@ class DataType:
     def __str__(self) -> str:
         if self.kind == "decimal":
             return f"decimal({self.precision},{self.scale})"
+        if self.kind == "text" and self.precision:
+            return f"text({self.precision})"
         if self.kind == "list":
             return f"list({self.item})"
         if self.kind == "struct":
@@ -146,6 +151,9 @@ class _Reader:
         found = _DECIMAL.fullmatch(word)
         if found:
             return decimal(int(found[1]), int(found[2]))
+        found = _TEXT.fullmatch(word)
+        if found:
+            return DataType("text", int(found[1]))
         plain = _PLAIN.get(word)
         if plain is None:
             raise self._wrong()
@@ -175,6 +183,10 @@ def joined(first: DataType, second: DataType) -> DataType | None:
         return first
     if not (first.known and second.known):
         return ANY
+    if first.kind == second.kind == "text":
+        return (
+            DataType("text", max(first.precision, second.precision)) if first.precision and second.precision else TEXT
+        )
     if first.is_number and second.is_number:
         return _joined_numbers(first, second)
     if first.is_temporal and second.is_temporal:

@@ -37,6 +37,7 @@ from dative.process.shapes import (
     UnknownSettings,
 )
 from dative.process.tables import LookupTable, RatesTable, SequenceTable, XrefTable
+from dative.process.targets import TargetProfile
 
 _Table = TypeVar("_Table", bound=XrefTable | LookupTable | SequenceTable)
 
@@ -96,6 +97,7 @@ class FlowCheck:
         self._catalog = catalog
         self._profiles = profiles
         self._partial = partial
+        self.targets: Mapping[str, TargetProfile] = {}
         self.classified = Classification.of(process.spec)
         self.lineage = Lineage()
         self._returns: list[Fields] = []

@@ -25,7 +25,9 @@ def follow(
 ) -> Lineage:
     """Sources, classes and types of every field after every step; for targets, of every field that is written."""
     types: dict[str, dict[str, DataType]] = {
-        step: {name: parse_type(text) for name, text in fields.items()} for step, fields in (profiles or {}).items()
+        step: {name: parse_type(text) for name, text in fields.items()}
+        for step, fields in (profiles or {}).items()
+        if step == process.spec.source.id
     }
     check = FlowCheck(process, Report(process.name), catalog or default_catalog(), types, frozenset(), processes)
     check.run()

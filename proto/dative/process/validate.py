@@ -23,6 +23,7 @@ from dative.process.model import Process
 from dative.process.scalars import is_time_zone
 from dative.process.shapes import SOURCES, OperationSettings, Step
 from dative.process.tables import KEYS_BIND, LookupTable, SourcedTable
+from dative.process.targets import parse_target
 
 BINDS = ("lastRunDate", "lastSuccessDate", "watermark")
 """What a filter may name beside the process' parameters."""
@@ -43,8 +44,9 @@ def validate(
     """Every finding about the meaning of `process`, in file order.
 
     profiles: step id of the source -> field -> type as text, from the live system or a test; without them, the fields
-    that the source step lists are taken, of type `any`. processes: finds what is called; without it nothing is said
-    of other files. Raises ValueError for a type that does not exist.
+    that the source step lists are taken, of type `any`. Of a target's step likewise, needed fields with "!": see
+    `targets`. processes: finds what is called; without it nothing is said of other files. Raises
+    ValueError for a type that does not exist.
     """
     return validate_draft(
         process, filename=filename, source_map=source_map, catalog=catalog, profiles=profiles, processes=processes
@@ -66,10 +68,15 @@ def validate_draft(
     catalog = catalog or default_catalog()
     check = _Check(process, report, catalog, partial)
     check.run()
+    source = process.spec.source.id
     types = {
-        step: {name: parse_type(text) for name, text in fields.items()} for step, fields in (profiles or {}).items()
+        step: {name: parse_type(text) for name, text in fields.items()}
+        for step, fields in (profiles or {}).items()
+        if step == source
     }
-    FlowCheck(process, report, catalog, types, partial, processes).run()
+    flow = FlowCheck(process, report, catalog, types, partial, processes)
+    flow.targets = {step: parse_target(fields) for step, fields in (profiles or {}).items() if step != source}
+    flow.run()
     return in_file_order(report.findings)
 
 

@@ -36,6 +36,10 @@ class OperationSettings(ShapeSettings):
                 if isinstance(name, str):
                     check.known(name, fields, (*here, option, index))
         disclosed(step, path, fields, check)
+        if step.id in check.targets:
+            from dative.process.targets import check_target  # it knows steps, and this is one of their verbs
+
+            check_target(step, path, fields, check.targets[step.id], check)
         for index, name in enumerate(step.verify.key if step.verify is not None else ()):
             check.known(name, fields, (*path, "verify", "key", index))
         if step.link is not None and not check.head_is_partial:

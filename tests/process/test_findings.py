@@ -319,7 +319,7 @@ def test_an_operation_that_the_target_can_vouch_for_needs_no_verify() -> None:
 def test_every_code_of_the_language_has_its_case() -> None:
     shown = {code for _, text, expected in WHOLE for code, _ in expected}
     shown |= {code for *_, expected in CASES for code, _ in expected}
-    elsewhere = {"process.too_many_steps", "process.test_mismatch"}  # the test above; test_cases.py
+    elsewhere = {"process.no_list", "process.too_many_steps", "process.test_mismatch"}  # the test above; test_cases.py
     elsewhere |= {"process.unknown_process", "process.not_callable", "process.call_cycle", "process.call_too_deep"}
     elsewhere |= {
         "process.property_unset", "process.property_read_before", "process.property_types",

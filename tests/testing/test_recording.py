@@ -105,6 +105,16 @@ def test_no_secret_and_no_classified_value_stands_in_the_files(recorded: Path, o
     assert "ada 1" in text
 
 
+def test_a_recorded_answer_is_given_once(recorded: Path, process: Process) -> None:
+    recording = load_recording(recorded)
+    replay = Replay(recording.exchanges, scrubber_of(process)).wire("crm")
+    asked = recording.exchanges[-1]["request"]
+    request = HttpRequest(asked["method"], asked["url"], {}, asked["body"].encode())
+    replay.http(request, lambda: pytest.fail("the network was asked"))
+    with pytest.raises(DativeError, match="once more than it was recorded"):
+        replay.http(request, lambda: pytest.fail("the network was asked"))
+
+
 def test_a_request_that_was_not_recorded_names_the_nearest_one(folder: Path, recorded: Path) -> None:
     path = folder / "process.yaml"
     path.write_text(
@@ -183,10 +193,14 @@ def test_a_type_that_changed_and_a_field_that_went_are_told_when_the_process_rea
 
 
 CANARY = 'c4n4ry/+ s=cr"et'
+SPELLINGS = (
+    CANARY, "c4n4ry%2F%2B%20s%3Dcr%22et", "c4n4ry%2F%2B+s%3Dcr%22et", "YzRuNHJ5Lysgcz1jciJldA", "c4n4ry/+ s=cr\\",
+)  # fmt: skip
 PLANTED = {
     "url": (f"https://x/a?key={CANARY}", "", {}),
     "quoted url": ("https://x/a?key=c4n4ry%2F%2B%20s%3Dcr%22et", "", {}),
     "form": ("https://x/a", "user=a&password=c4n4ry%2F%2B+s%3Dcr%22et", {}),
+    "form, under any name": ("https://x/a", "user=a&note=c4n4ry%2F%2B+s%3Dcr%22et", {}),
     "json": ("https://x/a", json.dumps({"note": f"it is {CANARY}."}), {}),
     "base64": ("https://x/a", "YzRuNHJ5Lysgcz1jciJldA==", {}),
     "header": ("https://x/a", "", {"x-custom": CANARY, "location": f"https://y/{CANARY}"}),
@@ -205,7 +219,7 @@ def test_a_planted_secret_is_in_no_file(
     made = Recording("sync", datetime(2026, 1, 1, tzinfo=UTC), {}, {}, tape.exchanges)
     folder = save(tmp_path / "r", made, scrubber)
     text = "".join(path.read_text() for path in folder.iterdir())
-    for spelled in scrubber.secret_forms:
+    for spelled in SPELLINGS:
         assert spelled not in text
     assert "[secret]" in text
 

@@ -86,6 +86,7 @@ def test_an_engine_that_breaks_off_is_no_pass(cli: Any, tmp_path: Path) -> None:
 
 def test_schema_and_reference_are_printed(cli: Any) -> None:
     assert json.loads(cli("process", "schema").stdout)["$schema"]
+    assert "every-boundary" in cli("process", "schema", "--tests").stdout
     assert "dead_letter" in cli("process", "docs").stdout
     assert "mask" in cli("process", "docs", "mask").stdout
     cli("process", "docs", "xyzzyxyzzy", code=2)

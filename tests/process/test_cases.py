@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+import jsonschema
 import pytest
-from dative.process.cases import load_test
+from dative.process.cases import load_test, test_schema
 from dative.process.load import load
 
 TEST = """\
@@ -61,3 +64,13 @@ def test_what_is_wrong_with_a_test_file_is_told_at_its_line(
     assert TEST.count(old) == 1
     found = load_test(TEST.replace(old, new), filename="t.yaml", process=process).findings
     assert [(finding.code.name, finding.line) for finding in found] == expected
+
+
+def test_the_schema_of_a_test_file_takes_what_the_reader_takes() -> None:
+    schema = json.loads(test_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    good = {"apiVersion": "dative/v1", "kind": "ProcessTest", "cases": [{"name": "a", "input": [{"Id": "1"}]}]}
+    assert list(validator.iter_errors(good)) == []
+    bad = {**good, "cases": [{"name": "a", "inputs": []}]}
+    assert list(validator.iter_errors(bad)) != []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,6 +62,15 @@ def _names_are_unique(test: ProcessTest, report: Report) -> None:
         if case.name in names:
             report.value(codes.TEST_MISMATCH, f'two cases are called "{case.name}"', ("cases", index, "name"))
         names.add(case.name)
+
+
+def test_schema() -> str:
+    """JSON Schema of a test file, so that editors complete and lint; what depends on the process only `load_test` says."""
+    schema = ProcessTest.model_json_schema(by_alias=True)
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=1) + "\n"
+
+
+test_schema.__test__ = False  # type: ignore[attr-defined]  # pytest: a function of the product, no test
 
 
 class _Match:

@@ -263,11 +263,13 @@ def list_(app: App, environment: str | None, molecule: str) -> None:
 
 
 @command("schema", of=group, prints=False)
-def schema(_app: App) -> None:
+@click.option("--tests", is_flag=True, help="Of a test file.")
+def schema(_app: App, tests: bool) -> None:
     """Print the JSON Schema of a process file, for editors."""
+    from dative.process.cases import test_schema
     from dative.process.schema import rendered
 
-    click.echo(rendered().rstrip())
+    click.echo((test_schema() if tests else rendered()).rstrip())
 
 
 @command("docs", of=group, prints=False)

@@ -114,6 +114,16 @@ async def test_revealing_shows_classified_fields_and_is_on_record_with_the_lette
     assert [(event.kind, event.actor) for event in told.dead_letter.history] == [("failed", ""), ("revealed", "anna")]
 
 
+async def test_a_field_that_is_classified_by_now_is_masked_in_older_letters_too(deployed, controller, tools) -> None:
+    (letter,) = park(deployed)
+    assert (await shown(controller, letter))[0]["since"] == PAYLOAD["since"]
+    classify = {"pii": ["SIN*"], "phi": [{"field": "Fax", "identifier": "fax_number"}], "none": ["Id"]}
+    await controller.deploy({"a": tools.process_json("a", classify=classify)})
+    masked, told = await shown(controller, letter)
+    assert masked == {"Id": "001", "Phone": "***", "since": "***"}
+    assert list(told.classified) == ["Phone", "since"]
+
+
 async def test_a_document_of_five_megabytes_is_shown_abridged(deployed, controller) -> None:
     (letter,) = park(deployed, payload={**PAYLOAD, "note": "x" * 5_000_000})
     document, told = await shown(controller, letter)

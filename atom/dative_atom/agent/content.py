@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -26,6 +26,7 @@ from dative.errors import DativeError
 from dative.errors.agent import CONNECTOR_MISMATCH, PROCESS_INVALID, PROCESS_UNKNOWN
 from dative.errors.process import CALL_CYCLE
 from dative.process.calls import closure, cycle, names_called
+from dative.process.classes import Classification, Entry
 from dative.secrets import SealKey, Secret
 from dative.secrets.sealed_set import open_set
 
@@ -55,9 +56,22 @@ class _Trigger(msgspec.Struct, frozen=True):
     schedule: ScheduleTrigger
 
 
+class _Classified(msgspec.Struct, frozen=True):
+    field: str
+
+
 class _Spec(msgspec.Struct, frozen=True):
     triggers: tuple[msgspec.Raw, ...] = ()
     connections: dict[str, str] = {}
+    classify: dict[str, tuple[str | _Classified, ...]] = {}
+
+    def classification(self) -> Classification:
+        entries = (
+            Entry(kind, place, item if isinstance(item, str) else item.field, None)
+            for kind, items in self.classify.items()
+            for place, item in enumerate(items)
+        )
+        return Classification(entries)
 
 
 class _Process(msgspec.Struct, frozen=True):
@@ -86,7 +100,7 @@ class EnvironmentConfig(msgspec.Struct, frozen=True):
 @dataclass(frozen=True)
 class ProcessContent:
     """One process of a bundle. connections: logical name -> connector, of called processes too. artifacts: all that its
-    worker reads. called: the processes that it calls, directly and through others.
+    worker reads. called: the processes that it calls, directly and through others. classified: which fields it protects.
     """
 
     name: str
@@ -96,6 +110,7 @@ class ProcessContent:
     connections: Mapping[str, str]
     artifacts: tuple[Artifact, ...]
     called: tuple[str, ...] = ()
+    classified: Classification = field(default_factory=lambda: Classification(()))
 
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -145,7 +160,9 @@ class Shelf:
                     why = f"{name} and {other}, which it calls, want different connectors behind {logical}"
                     raise DativeError(why, code=CONNECTOR_MISMATCH, where=f"connection {logical}")
         triggers = tuple(_trigger(raw, name) for raw in spec.triggers)
-        return ProcessContent(name, entry.version, entry.artifact, triggers, connections, artifacts, called)
+        return ProcessContent(
+            name, entry.version, entry.artifact, triggers, connections, artifacts, called, spec.classification()
+        )
 
     def _entry(self, name: str) -> ProcessEntry:
         entry = next((entry for entry in self.manifest.processes if entry.process_id == name), None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -88,7 +88,7 @@ class LetterCommands:
         letter = await self._letter(identity)
         if not letter.payload_bytes:
             raise DativeError(f"the document of {identity} is gone, it is {letter.state}", code=PAYLOAD_GONE)
-        classified = [name for name in letter.parked.payload if name in letter.parked.classified]
+        classified = self._classified(letter)
         if wanted.reveal and classified:
             # On record before anybody has seen it.
             await self._books.run(self._journal.revealed, identity, command.actor)
@@ -130,7 +130,7 @@ class LetterCommands:
         letter = await self._books.run(
             self._journal.check_repair, identity, fields, expected_revision=wanted.expected_revision
         )
-        if wanted.reveal and letter.parked.classified:
+        if wanted.reveal and self._classified(letter):
             await self._books.run(self._journal.revealed, identity, command.actor)
             self._written.set()
         outcome = await self._rehearsed(command.command_id, letter, fields, reveal=wanted.reveal)
@@ -257,6 +257,14 @@ class LetterCommands:
         if found is None:
             raise DativeError(f"no dead letter {dead_letter_id} is on this atom", code=UNKNOWN_DEAD_LETTER)
         return found
+
+    def _classified(self, letter: DeadLetter) -> list[str]:
+        """Fields that were protected when it was parked, or are by now: a later version may know better."""
+        active = self._bundles.active
+        content = active.processes.get(letter.process) if active else None
+        today: Container[str] = content.classified if content else ()
+        then = letter.parked.classified
+        return [name for name in letter.parked.payload if name in then or name in today]
 
     def _message(self, letter: DeadLetter) -> types_pb2.DeadLetter:
         message = letter_message(letter)

@@ -288,3 +288,21 @@ def test_a_message_over_unknown_fields_has_the_class_that_a_pattern_gives() -> N
 """
     (one,) = [found for found in findings("{phi: ['*_ssn']}", steps) if found.severity == "error"]
     assert one.message.startswith('"text" reaches')
+
+
+def test_what_is_inside_a_protected_value_is_protected_where_other_fields_are_unknown() -> None:
+    steps = """\
+    - id: one
+      map: {keep: rest, fields: {id: Id, who: Phone}}
+    - id: two
+      map: {fields: {id: id, out: who.number}}
+"""
+    assert codes(findings("{phi: [Phone]}", steps)) == ["classified_unmasked"]
+
+
+def test_what_is_inside_a_struct_has_the_class_of_the_struct() -> None:
+    def told(field: str, classified: str = "patient.ssn") -> list[str]:
+        return codes(findings(f"{{phi: [{classified}]}}", MAP % field, Id="text", patient="{ssn: text, ward: text}"))
+
+    assert told("patient.ssn") == told("patient.ward") == ["classified_unmasked"]
+    assert told("Id") == []

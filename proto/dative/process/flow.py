@@ -163,9 +163,9 @@ class FlowCheck:
 
     def reads(self, name: str, fields: Fields) -> FieldState | None:
         """`fields.reads`, where a field that nobody listed has the classes that a pattern gives it."""
-        if name not in fields.fields and fields.open:
-            return self.source_field(name)
-        return fields.reads(name)
+        parts = name.split(".")
+        listed = any(".".join(parts[:end]) in fields.fields for end in range(1, len(parts) + 1))
+        return fields.reads(name) if listed or not fields.open else self.source_field(name)
 
     def _declared(self, step: Step) -> dict[str, DataType] | None:
         if isinstance(step.settings, DocumentsSettings):

@@ -16,12 +16,13 @@ from dative.ids import ConnectionName, StepId
 from dative.process.chains import read_chains
 from dative.process.model import Process
 from dative.process.scalars import parse_duration
-from dative.process.shapes import DocumentsSettings, NothingSettings, OperationSettings, Step
+from dative.process.shapes import DocumentsSettings, FindChangesSettings, NothingSettings, OperationSettings, Step
 from dative.process.tables import XrefTable
 from dative.secrets import MaskKeys
 
 from dative_atom.connectors.base import ConnectionConfig, Connector, Operation, Reader, RunContext, Writer
 from dative_atom.engine.called import open_called, parameters_of, read_called, read_process
+from dative_atom.engine.changes import ChangesSource, with_change
 from dative_atom.engine.compile import compile_process
 from dative_atom.engine.database import Database, literal
 from dative_atom.engine.ledger import JournalLedger
@@ -207,6 +208,10 @@ def open_execution(
     origin = Origin(artifacts, journal, today, message.environment, table_reader(connections.get, context))
     tables = open_tables(process.spec, process.name, origin)
     source = _source(process, execution, journal, connections, context, ledger)
+    changes = changes_step(process)
+    if changes is not None and not execution.retry_of:
+        owner, folder = f"{execution.stream}/{changes.id}", Path(message.journal).parent
+        source = ChangesSource(source, changes_of(changes), owner, journal, database.session(), folder)
     if not execution.retry_of:
         # Retried documents have no neighbours any more that they could be kept together with.
         unit_bytes = message.limits.memory_bytes // UNIT_SHARE
@@ -250,7 +255,8 @@ def _source(
             return pa.schema([])
         reader = open_reader()
         try:
-            return reader.profile
+            changes = changes_step(process)
+            return reader.profile if changes is None else with_change(reader.profile, changes_of(changes))
         finally:
             reader.close()
 
@@ -266,6 +272,17 @@ def _source(
     letters = [journal.dead_letter(letter_id) for letter_id in execution.retry_of]
     kept = {found.arrow: found for one in execution.retry_of if (found := journal.letter_profile(one))}
     return DeadLetterSource([letter for letter in letters if letter is not None], list(kept.values()), profile)
+
+
+def changes_step(process: Process) -> Step | None:
+    """The step that finds changes, which only the first one can be."""
+    steps = process.spec.steps
+    return steps[0] if steps and isinstance(steps[0].settings, FindChangesSettings) else None
+
+
+def changes_of(step: Step) -> FindChangesSettings:
+    assert isinstance(step.settings, FindChangesSettings)  # noqa: S101  (as `changes_step` found it)
+    return step.settings
 
 
 def _operation(step: Step, settings: OperationSettings) -> Operation:

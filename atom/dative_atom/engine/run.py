@@ -301,6 +301,7 @@ class _Run:
             events=events,
             remembered=keeps.execution,
             persisted=keeps.stream,
+            snapshot=item.piece.snapshot,
         )
 
     def _about(self, batch: int, at: datetime) -> telemetry_pb2.TrackedDocuments:

@@ -20,7 +20,7 @@ from dative_atom.connectors.base import Position, Read, Reader
 from dative_atom.documents.batch import number_documents
 from dative_atom.documents.json import Unreadable, from_json
 from dative_atom.engine.ledger import JournalLedger, Seen
-from dative_atom.journal.contract import DeadLetter, Profile
+from dative_atom.journal.contract import DeadLetter, Profile, SnapshotChanges
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Piece:
     """Documents that were read together. position: after them; None where this execution moves none.
 
     origins: the dead letter of each document, in a retry. unreadable: values that no longer fit their field's type.
+    snapshot: what is compared with once these have settled.
     """
 
     documents: pa.RecordBatch
@@ -35,6 +36,7 @@ class Piece:
     seen: Seen
     origins: Sequence[DeadLetterId] = ()
     unreadable: Sequence[Unreadable] = ()
+    snapshot: SnapshotChanges | None = None
 
 
 class Source(Protocol):

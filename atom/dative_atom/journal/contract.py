@@ -8,7 +8,7 @@ it too. Every method is one transaction: a crash at any byte leaves the old stat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -149,6 +149,18 @@ class ReceiptRecord:
 
 
 @dataclass(frozen=True)
+class SnapshotChanges:
+    """What a batch changes of the snapshot that find_changes compares with. owner: "<stream>/<step>".
+
+    put: (hash of the key, hash of the document, fields that its deletion needs, as JSON). gone: hashes of keys.
+    """
+
+    owner: str
+    put: Sequence[tuple[bytes, bytes, bytes]] = ()
+    gone: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True)
 class Settlement:
     """Everything that becomes valid when one batch has come to rest.
 
@@ -182,6 +194,7 @@ class Settlement:
     events: Sequence[bytes] = ()
     remembered: Mapping[str, bytes] = field(default_factory=dict)
     persisted: Mapping[str, bytes] = field(default_factory=dict)
+    snapshot: SnapshotChanges | None = None
 
 
 @dataclass(frozen=True)
@@ -270,6 +283,23 @@ class Journal(Letters, Protocol):
     # receipts
     def receipts(self, execution_id: ExecutionId, after: int = 0, *, limit: int = 100) -> list[ReceiptRecord]:
         """Of its settled batches in the order of settling, those beyond sequence `after`."""
+        ...
+
+    # snapshots, of find_changes
+    def snapshot_count(self, owner: str) -> int:
+        """How many documents the last settled snapshot has."""
+        ...
+
+    def snapshot_hashes(self, owner: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Hash of the key -> hash of the document, of those that are there."""
+        ...
+
+    def snapshot_keys(self, owner: str, rows_max: int) -> Iterator[list[bytes]]:
+        """All hashes of keys, in order, at most so many at a time."""
+        ...
+
+    def snapshot_bodies(self, owner: str, keys: Sequence[bytes]) -> list[bytes]:
+        """What was kept for the deletion of each of these, which are there."""
         ...
 
     # cross-references written at run time

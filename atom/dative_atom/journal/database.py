@@ -82,6 +82,12 @@ CREATE TABLE vault (token TEXT PRIMARY KEY, block INTEGER NOT NULL) WITHOUT ROWI
     """
 CREATE TABLE remembered (owner TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY (owner, name)) WITHOUT ROWID;
 """,
+    # What find_changes compares with.
+    """
+CREATE TABLE snapshot (
+  owner TEXT, key BLOB, hash BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
+""",
 )
 """What brings a journal from each version to the next; a new one takes all of them, so there is one way to a schema."""
 SCHEMA_VERSION: Final = 1 + len(_UPGRADES)

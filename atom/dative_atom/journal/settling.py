@@ -19,6 +19,7 @@ from dative_atom.journal.framing import length_prefix
 from dative_atom.journal.receipts import ReceiptBook
 from dative_atom.journal.retries import Retries
 from dative_atom.journal.sequences import Sequences
+from dative_atom.journal.snapshots import Snapshots
 from dative_atom.journal.vault import VaultBlocks
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -30,7 +31,7 @@ POSITION_BYTES_MAX: Final = 4096
 _TRACKED_FIELD: Final = telemetry_pb2.Record.DESCRIPTOR.fields_by_name["tracked_documents"].number
 
 
-class Settling(Retries, Sequences, ReceiptBook, VaultBlocks):
+class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def resume(self, execution_id: ExecutionId) -> Resume:
@@ -97,6 +98,8 @@ class Settling(Retries, Sequences, ReceiptBook, VaultBlocks):
         for links in settlement.links:
             self.linked(db, links)
         self.receipted(db, settlement)
+        if settlement.snapshot is not None:
+            self.compared(db, settlement.snapshot)
         for serialized in settlement.tracked:
             self.reported(db, "tracked_documents", length_prefix(_TRACKED_FIELD, len(serialized)) + serialized)
         return counts

@@ -12,6 +12,7 @@ from dative.process.shapes import (
     DeadLetterSettings,
     DecideSettings,
     ExceptionSettings,
+    FindChangesSettings,
     MapSettings,
     MaskSettings,
     MessageSettings,
@@ -38,6 +39,7 @@ from dative_atom.engine.shapes.data_process import compile_data_process
 from dative_atom.engine.shapes.dead_letter import compile_dead_letter
 from dative_atom.engine.shapes.decide import compile_decide
 from dative_atom.engine.shapes.exception import compile_exception
+from dative_atom.engine.shapes.find_changes import compile_find_changes
 from dative_atom.engine.shapes.map import compile_map
 from dative_atom.engine.shapes.mask import compile_mask
 from dative_atom.engine.shapes.message import compile_message
@@ -71,6 +73,7 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     StopSettings: compile_stop,
     SplitSettings: compile_split,
     CombineSettings: compile_combine,
+    FindChangesSettings: compile_find_changes,
     DataProcessSettings: compile_data_process,
     ProcessCallSettings: compile_process_call,
     ProcessRouteSettings: compile_process_route,

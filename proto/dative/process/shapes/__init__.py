@@ -8,6 +8,7 @@ from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.documents import DocumentsSettings, NothingSettings
 from dative.process.shapes.exception import ExceptionSettings
+from dative.process.shapes.find_changes import FindChangesSettings
 from dative.process.shapes.map import MapSettings, NestedField
 from dative.process.shapes.mask import MaskSettings
 from dative.process.shapes.message import MessageSettings
@@ -56,6 +57,7 @@ __all__ = [
     "DocumentsSettings",
     "ErrorClass",
     "ExceptionSettings",
+    "FindChangesSettings",
     "Form",
     "LinkSettings",
     "MapSettings",

@@ -14,6 +14,7 @@ from dative.process.shapes.dead_letter import DeadLetterSettings
 from dative.process.shapes.decide import DecideSettings
 from dative.process.shapes.documents import DocumentsSettings, NothingSettings
 from dative.process.shapes.exception import ExceptionSettings
+from dative.process.shapes.find_changes import FindChangesSettings
 from dative.process.shapes.map import MapSettings
 from dative.process.shapes.mask import MaskSettings
 from dative.process.shapes.message import MessageSettings
@@ -48,6 +49,7 @@ VERBS: dict[str, type[ShapeSettings]] = {
     "stop": StopSettings,
     "split": SplitSettings,
     "combine": CombineSettings,
+    "find_changes": FindChangesSettings,
     "data_process": DataProcessSettings,
     "process_call": ProcessCallSettings,
     "process_route": ProcessRouteSettings,
@@ -75,6 +77,7 @@ StepSettings = Annotated[
     | StopSettings
     | SplitSettings
     | CombineSettings
+    | FindChangesSettings
     | DataProcessSettings
     | ProcessCallSettings
     | ProcessRouteSettings

@@ -114,3 +114,25 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date(
     newer.settle(settlement(execution, persisted={"persisted.q": b"2"}))
     assert newer.remembered(execution.execution_id, "env/sync") == {"persisted.q": b"2"}
     newer.close()
+
+
+def test_what_happened_to_caches_is_kept_in_order_until_the_execution_ends(
+    journal: SqliteJournal, execution: Execution, clock: ManualClock
+) -> None:
+    journal.settle(settlement(execution, cached=[b"1", b"2"]))
+    journal.settle(settlement(execution, cached=[b"3"]))  # the same batch: it has settled
+    journal.prepare(settlement(execution, 1, cached=[b"4"]))
+    assert journal.cached(execution.execution_id) == [b"1", b"2"]
+    journal.settle(execution_id=execution.execution_id)
+    assert journal.cached(execution.execution_id) == [b"1", b"2", b"4"]
+    assert journal.cached(another(journal, execution)) == []
+    journal.finish(execution.execution_id, ExecutionState.FAILED, clock.now(), None)
+    assert journal.cached(execution.execution_id) == []
+
+
+def test_events_of_a_batch_are_told_when_it_settles_and_once(journal: SqliteJournal, execution: Execution) -> None:
+    journal.prepare(settlement(execution, events=[b"told"]))
+    assert not [record for record in journal.outbox(0) if record.kind == "event"]
+    journal.settle(execution_id=execution.execution_id)
+    journal.settle(settlement(execution, events=[b"told"]))
+    assert [record.body for record in journal.outbox(0) if record.kind == "event"] == [b"told"]

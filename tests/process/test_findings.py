@@ -325,7 +325,8 @@ def test_every_code_of_the_language_has_its_case() -> None:
         "process.property_unset", "process.property_read_before", "process.property_types",
         "process.property_classified", "process.property_parallel", "process.reserved_property",
         "process.classified_told", "process.bad_template",
-    }  # test_properties.py, test_messages.py  # fmt: skip
+        "process.cache_empty", "process.cache_mismatch", "process.cache_read_before",
+    }  # test_properties.py, test_messages.py, test_caches.py  # fmt: skip
     at_run = {
         "cast_failed", "date_unreadable", "number_unreadable", "rate_missing", "lookup_missing", "evaluation_failed",
     }  # fmt: skip

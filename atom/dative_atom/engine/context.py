@@ -141,7 +141,9 @@ class Opened:
 
     def remembered(self) -> Running:
         """What former executions and the settled batches of this one have left."""
-        return restored(self.journal.remembered(self.execution.execution_id, self.execution.stream))
+        execution_id = self.execution.execution_id
+        values = self.journal.remembered(execution_id, self.execution.stream)
+        return restored(values, self.journal.cached(execution_id), self.database.session())
 
     def compile(self, profile: pa.Schema) -> Plan:
         """The plan for documents of this profile; opens the targets' writers in the calling thread."""

@@ -19,6 +19,8 @@ from dative.errors import engine as codes
 from dative_atom.engine.bound import Bound, BoundConnection, BoundDatabase
 from dative_atom.engine.prepared import Statements
 from dative_atom.engine.running import Running
+from dative_atom.engine.sql import literal as literal
+from dative_atom.engine.sql import quoted as quoted
 
 MEMORY_BYTES_MIN: Final = 128 * 1024**2
 BATCH_VIEW: Final = "batch"
@@ -167,13 +169,3 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
     if not batches:
         return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in table.schema], schema=table.schema)
     raise StopRun("a query's result did not fit one batch", code=codes.OUT_OF_MEMORY)
-
-
-def quoted(identifier: str) -> str:
-    """The identifier as DuckDB takes it literally."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """The text as a SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"

@@ -34,6 +34,7 @@ READS: Final = frozenset(
         "position",
         "ledger",
         "last_times",
+        "cached",
         "dead_letter",
         "dead_letters",
         "letter_profile",

@@ -26,6 +26,7 @@ from sqlglot import exp
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine import calls, dates, money
+from dative_atom.engine.cache import CacheLookup, CacheSpec
 from dative_atom.engine.database import literal, quoted
 from dative_atom.engine.lookup import Lookup, RateLookup, XrefLookup
 from dative_atom.engine.rounding import HALF_EVEN
@@ -98,7 +99,8 @@ class Scope:
     own functions. types: of the fields, where they are known. each: the expressions are those of a list's items. columns: of
     the batch, in lower case, where they are known.
     running: properties that the steps before set, and their types; own: their names in the execution, from those in the
-    process; remembered: those of them that are read here.
+    process; remembered: those of them that are read here. caches: that the steps before fill; cached: what is looked up in
+    them here.
     """
 
     parameters: Mapping[str, str]
@@ -113,7 +115,20 @@ class Scope:
     running: Mapping[str, pa.DataType] = field(default_factory=dict)
     own: Callable[[str], str] = str
     remembered: dict[str, pa.DataType] = field(default_factory=dict)
+    caches: Mapping[str, CacheSpec] = field(default_factory=dict)
+    cached: list[CacheLookup] = field(default_factory=list)
     lifted: list[Lifted] = field(default_factory=list)
+
+    def cached_column(self, cache: str, spec: CacheSpec, written: str, key: str, want: str) -> str:
+        """The name of the column of that lookup, made once however often it is written: by the form that never fails."""
+        for lookup in self.cached:
+            if (lookup.cache, lookup.written, lookup.want) == (cache, written, want):
+                return lookup.column
+        schema, key_field = spec.schema, spec.key[0]
+        column = f"_cache {len(self.cached)}"
+        types = (schema.field(key_field).type, schema.field(want).type)
+        self.cached.append(CacheLookup(column, cache, key_field, written, key, want, *types))
+        return column
 
     def compile(self, sql: str, where: str) -> Expression:
         """Compile one expression. where: "step to-customer, field phone". StopRun for what is not in the language."""
@@ -354,7 +369,7 @@ class Writer:
         if table.name not in self.scope.tables or want is None or not named:
             raise _refused(self.where, "looks up a table, a column and what it wants that are not declared so")
         if any(
-            isinstance(inner, exp.Anonymous) and inner.name.lower() in ("xref", "lookup", "currency")
+            isinstance(inner, exp.Anonymous) and inner.name.lower() in ("xref", "lookup", "currency", "cache")
             for key_node in named.values()
             for inner in key_node.walk()
         ):
@@ -369,6 +384,24 @@ class Writer:
         if self.strict:
             return _or_fail(found, f"{key} IS NOT NULL AND {found} IS NULL")
         self.suspect("expression.lookup_missing", f"{key} IS NOT NULL AND {found} IS NULL", key, node)
+        return found
+
+    def cache(self, node: exp.Expr) -> str:
+        """A column that is set beside the batch before the query, like a picked row of a table."""
+        name, named = self.positional(node)[0].name, self.named(node)
+        own = self.scope.own(name)
+        spec, want = self.scope.caches.get(own), named["want"].name if "want" in named else ""
+        if spec is None or len(spec.key) != 1 or want not in spec.schema.names or "key" not in named:
+            raise _refused(self.where, f"reads a cache {name} that no step before fills so")
+        key = self.sql(named["key"])
+        place = quoted(self.scope.cached_column(own, spec, named["key"].sql("duckdb"), key, want))
+        found = f"(b.{place}).v"
+        if "missing" in named and named["missing"].name == "null":
+            return found
+        missed = f"{key} IS NOT NULL AND b.{place} IS NULL"
+        if self.strict:
+            return _or_fail(found, missed)
+        self.suspect("expression.lookup_missing", missed, key, node)
         return found
 
     def param(self, node: exp.Expr) -> str:
@@ -423,6 +456,7 @@ _FUNCTIONS: Final[Mapping[str, Callable[[Writer, exp.Expr], str]]] = {
     "currency": Writer.currency,
     "xref": Writer.xref,
     "lookup": Writer.xref,
+    "cache": Writer.cache,
     "param": Writer.param,
     "property": Writer.property_,
 }

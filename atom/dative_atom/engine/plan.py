@@ -20,6 +20,7 @@ from dative.secrets import MaskKeys
 
 from dative_atom.connectors.base import Writer
 from dative_atom.documents.profile import field_types
+from dative_atom.engine.cache import CacheSpec
 from dative_atom.engine.database import Session
 from dative_atom.engine.expression import Scope
 from dative_atom.engine.lookup import Tables
@@ -118,6 +119,7 @@ class Context:
     mask_keys: of the environment, the same in every execution. started_at: of the execution's first attempt.
     keep_tokens: (tokens, their values as text) into the vault, before any target can see one of them.
     processes: those that may be called. calling: None for the process that the execution runs.
+    caches: those that compiled steps fill.
     running: properties that compiled steps set, and those of former executions ("start.x"), with their types.
     """
 
@@ -141,6 +143,7 @@ class Context:
     calling: Calling | None = None
     steps: Steps = field(default_factory=Steps)
     running: dict[str, pa.DataType] = field(default_factory=dict)
+    caches: dict[str, CacheSpec] = field(default_factory=dict)
 
     def scope(self, schema: pa.Schema | None = None, *, each: bool = False) -> Scope:
         """A scope for the expressions of one query. schema: of the documents, where it is known."""
@@ -155,6 +158,7 @@ class Context:
             columns=frozenset(name.lower() for name in schema.names) if schema is not None else frozenset(),
             running=self.running,
             own=self.own,
+            caches=self.caches,
         )
 
     def own(self, name: str) -> str:

@@ -83,6 +83,7 @@ class Query:
         self._lifted = list(scope.lifted)
         self._tables = tables
         self._remembered = dict(scope.remembered)
+        self._cached = list(scope.cached)
         self._fast = self._fast_columns()
         self._used = _used([*(sql for sql, _ in self._fast), *_asked(self._lookups)])
         self._picks = Picks(self._lookups, tables)
@@ -97,6 +98,8 @@ class Query:
         if batch.num_rows == 0 and self._types is not None:
             return Evaluation([pa.array([], type_) for type_ in self._types])
         batch = session.running.shown(batch, self._remembered)
+        for lookup in self._cached:
+            batch = lookup.beside(batch, session)
         batch = with_sets(batch, self._lifted, session, self._tables)
         needed = _projected(batch, self._used)
         result = self._small.run(session, needed)

@@ -140,7 +140,7 @@ class Flow:
             masked=list(self.masked),
             links=list(self.links),
             handed_back=list(self.handed_back),
-            running=running.repeating(self.running),
+            running=running.repeating(self.running, session),
             notices=list(self.notices),
         )
 

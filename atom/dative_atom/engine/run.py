@@ -302,6 +302,7 @@ class _Run:
             remembered=keeps.execution,
             persisted=keeps.stream,
             snapshot=item.piece.snapshot,
+            cached=keeps.cached,
         )
 
     def _about(self, batch: int, at: datetime) -> telemetry_pb2.TrackedDocuments:

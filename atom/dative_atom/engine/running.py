@@ -8,9 +8,9 @@ document stands at its place. A null sets nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,11 @@ from dative.errors import StopRun
 from dative.errors import engine as codes
 
 from dative_atom.documents.batch import DOCUMENT
+from dative_atom.engine.cache import Act, Caches
 from dative_atom.engine.derived import FIRST, Lineage
+
+if TYPE_CHECKING:
+    from dative_atom.engine.database import Session
 
 DOCUMENT_PROPERTY: Final = "document."
 PERSISTED: Final = "persisted."
@@ -70,7 +74,7 @@ class Running:
     """What is remembered, as it stands for the documents of one batch in one stage.
 
     values: "process.x", "persisted.x" and "start.x" as they were before the batch. acts: of the batch, by property.
-    told: notices of the execution so far. ends: it reads nothing more once this batch has settled.
+    told: notices of the execution so far. caches: of documents. ends: it reads nothing more once this batch has settled.
     source, lineage: of the flow, which sets them.
     """
 
@@ -80,6 +84,7 @@ class Running:
     lineage: Lineage = field(default_factory=Lineage)
     told: int = 0
     ends: bool = False
+    caches: Caches = field(default_factory=Caches)
 
     def types(self) -> dict[str, pa.DataType]:
         """The types of what former executions left: steps before the one that sets it read that."""
@@ -97,16 +102,17 @@ class Running:
                     code=codes.PROPERTY_UNREADABLE,
                     where=name,
                 ) from error
-        return Running(values, told=self.told, ends=self.ends)
+        return Running(values, told=self.told, ends=self.ends, caches=self.caches)
 
     def after(self) -> Running:
         """As it stands when the batch is over."""
         last = {name: acts.values[len(acts.values) - 1] for name, acts in self.acts.items() if len(acts.values)}
-        return Running({**self.values, **last}, told=self.told, ends=self.ends)
+        return Running({**self.values, **last}, told=self.told, ends=self.ends, caches=self.caches.after())
 
-    def repeating(self, ahead: Running) -> Running:
+    def repeating(self, ahead: Running, session: Session) -> Running:
         """This, and what the stage ahead has done in the batch that this one now gets from it."""
-        return replace(self, acts=dict(ahead.acts), ends=ahead.ends)
+        caches = self.caches.repeating(ahead.caches.acts, session)
+        return replace(self, acts=dict(ahead.acts), ends=ahead.ends, caches=caches)
 
     def set(self, name: str, documents: pa.Array, values: pa.Array) -> None:
         """These documents set the property; where the value is null, they do not."""
@@ -115,7 +121,7 @@ class Running:
             documents, values = documents.filter(there), values.filter(there)
         if len(values):
             none = Acts(pa.array([], pa.uint64()), pa.array([], values.type))
-            self.acts[name] = self.acts.get(name, none).then(self._sources(documents), values)
+            self.acts[name] = self.acts.get(name, none).then(self.sources(documents), values)
 
     def shown(self, batch: pa.RecordBatch, wanted: Mapping[str, pa.DataType]) -> pa.RecordBatch:
         """The batch with the wanted properties as columns, each named as `column_of` says."""
@@ -132,9 +138,9 @@ class Running:
         acts = self.acts.get(name)
         if acts is None or not len(documents):
             return pa.repeat(before, len(documents))
-        return acts.at(self._sources(documents), before)
+        return acts.at(self.sources(documents), before)
 
-    def _sources(self, documents: pa.Array) -> pa.Array:
+    def sources(self, documents: pa.Array) -> pa.Array:
         """The source document of each: of what was derived, the one it was made of, or the last of several."""
         derived = pc.greater_equal(documents, pa.scalar(FIRST, pa.uint64()))
         if self.source is None or not pc.any(derived, min_count=0).as_py():
@@ -169,22 +175,27 @@ def _written(value: pa.Scalar) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def restored(bodies: Mapping[str, bytes]) -> Running:
+def restored(bodies: Mapping[str, bytes], acts: Sequence[bytes], session: Session) -> Running:
     """As the journal keeps it: what `start.` says goes before what the execution itself has persisted meanwhile."""
     values = {name: pa.ipc.open_stream(body).read_all().column(0)[0] for name, body in bodies.items()}
     told, ends = (values.pop(name, pa.scalar(0)).as_py() for name in (_TOLD, _ENDS))
     first = {
         START + name.removeprefix(PERSISTED): value for name, value in values.items() if name.startswith(PERSISTED)
     }
-    return Running({**first, **values}, told=told, ends=bool(ends))
+    caches = Caches().repeating([Act.restored(body) for body in acts], session).after()
+    return Running({**first, **values}, told=told, ends=bool(ends), caches=caches)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a settlement keeps. execution: for as long as the execution lasts. stream: for the next ones too."""
+    """What a settlement keeps. execution: for as long as the execution lasts. stream: for the next ones too.
+
+    cached: acts on caches, to be done again in this order.
+    """
 
     execution: Mapping[str, bytes]
     stream: Mapping[str, bytes]
+    cached: Sequence[bytes]
 
 
 def kept(running: Running, *, persists: bool) -> Kept:
@@ -201,4 +212,4 @@ def kept(running: Running, *, persists: bool) -> Kept:
     if running.ends:
         # Killed before it has finished, it must not read on when it is resumed.
         own[_ENDS] = pa.scalar(1)
-    return Kept(stored(own), stored(lasting))
+    return Kept(stored(own), stored(lasting), [act.stored() for act in running.caches.acts])

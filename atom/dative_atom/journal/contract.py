@@ -170,7 +170,7 @@ class Settlement:
     tracked: serialized dative.v1.TrackedDocuments messages. seen: the ledger's additions, key -> version, and the
     version before which it forgets. profile: of the documents in dead_letters, for whoever edits them.
     remembered: properties of the execution, gone at its end; persisted: of the stream.
-    events: serialized dative.v1.Record messages, each with an Event.
+    events: serialized dative.v1.Record messages, each with an Event. cached: what happened to caches, in order.
     """
 
     execution_id: ExecutionId
@@ -195,6 +195,7 @@ class Settlement:
     remembered: Mapping[str, bytes] = field(default_factory=dict)
     persisted: Mapping[str, bytes] = field(default_factory=dict)
     snapshot: SnapshotChanges | None = None
+    cached: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,10 @@ class Journal(Letters, Protocol):
 
     def remembered(self, execution_id: ExecutionId, stream: str) -> dict[str, bytes]:
         """Properties as of the last settled batch: those of its stream, and over them its own."""
+        ...
+
+    def cached(self, execution_id: ExecutionId) -> list[bytes]:
+        """What settled batches did to the caches of the execution, in the order in which they did it."""
         ...
 
     def position(self, stream: str) -> bytes | None: ...

@@ -88,6 +88,11 @@ CREATE TABLE snapshot (
   owner TEXT, key BLOB, hash BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (owner, key)
 ) WITHOUT ROWID;
 """,
+    # What happened to the document caches of executions that have not ended.
+    """
+CREATE TABLE cached (sequence INTEGER PRIMARY KEY, execution_id TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX cached_execution ON cached (execution_id, sequence);
+""",
 )
 """What brings a journal from each version to the next; a new one takes all of them, so there is one way to a schema."""
 SCHEMA_VERSION: Final = 1 + len(_UPGRADES)

@@ -89,6 +89,7 @@ class Executions(Outbox):
             if state in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL) and not found.retry_of:
                 self._read_to_end(db, found, clean=state is ExecutionState.SUCCEEDED)
             db.execute("DELETE FROM remembered WHERE owner = ?", (execution_id,))
+            db.execute("DELETE FROM cached WHERE execution_id = ?", (execution_id,))
             self.released(db, found)
             return self._must(db, execution_id)
 

@@ -89,7 +89,10 @@ class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
         profile = self.keep_profile(db, settlement.profile)
         for event in settlement.events:
             self.reported(db, "event", event)
-        self._remember(db, settlement.execution_id, settlement.remembered)
+        owner = settlement.execution_id
+        sealed = [(owner, self.seal(body, f"{owner}/cache")) for body in settlement.cached]
+        db.executemany("INSERT INTO cached (execution_id, body) VALUES (?, ?)", sealed)
+        self._remember(db, owner, settlement.remembered)
         self._remember(db, settlement.stream, settlement.persisted)
         for parked in settlement.dead_letters:
             self.park(db, execution, parked, profile)
@@ -118,6 +121,11 @@ class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
                 (execution_id, stream),
             ).fetchall()
         return {name: self.unseal(body, f"{owner}/{name}") for owner, name, body in rows}
+
+    def cached(self, execution_id: ExecutionId) -> list[bytes]:
+        with self.reading() as db:
+            rows = db.execute("SELECT body FROM cached WHERE execution_id = ? ORDER BY sequence", (execution_id,))
+            return [self.unseal(body, f"{execution_id}/cache") for (body,) in rows]
 
     def _move(self, db: sqlite3.Connection, settlement: Settlement) -> None:
         # Invariant 1: the position becomes valid in the transaction that explains every document read before it.

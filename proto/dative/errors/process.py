@@ -96,6 +96,16 @@ CLASSIFIED_TOLD = _code(
     "Leave the field out, or mask it before this step.",
 )
 BAD_TEMPLATE = _code("bad_template", "The template can not be filled so that its format holds.")
+CACHE_EMPTY = _code(
+    "cache_empty", "A step reads a cache that no step before it fills.", "Put a `cache_add` before this step."
+)
+CACHE_MISMATCH = _code("cache_mismatch", "Steps of one cache do not agree on its key or its fields.")
+CACHE_READ_BEFORE = _code(
+    "cache_read_before",
+    "A cache is changed by a step after one that reads it: what that one saw would depend on how documents are cut into "
+    "batches.",
+    "Move the step before every step that reads the cache.",
+)
 RESERVED_PROPERTY = _code(
     "reserved_property", "This property tells about the execution and can not be set.", "Choose another name."
 )
@@ -118,8 +128,9 @@ PROPERTY_CLASSIFIED = _code(
 )
 PROPERTY_PARALLEL = _code(
     "property_parallel",
-    "Arms that run at the same time can not set a property that other documents read: which one is last would be chance.",
-    "Set it before the branch or after it, or leave `parallel` out.",
+    "Arms that run at the same time can not set a property or change a cache that other documents read: which one is "
+    "last would be chance.",
+    "Do it before the branch or after it, or leave `parallel` out.",
 )
 NO_VERIFY = _code(
     "no_verify",

@@ -70,3 +70,21 @@ XML_REFUSED = Code(
     "The XML declares a document type or entities: a few bytes of them can mean gigabytes, or a file of the atom.",
     "Let the sender leave the document type out.",
 )
+CACHE_FULL = Code(
+    "shape.cache_full",
+    "RESOURCE_EXHAUSTED",
+    "A document cache would grow beyond the bounds of the step that fills it.",
+    "Keep fewer fields, remove documents that nobody needs any more, or raise `rows_max` or `mebibytes_max`.",
+)
+CACHE_MISS = Code(
+    "shape.cache_miss",
+    "NOT_FOUND",
+    "The cache holds nothing under the key of this document, or the key is NULL.",
+    "Fill the cache before, or say what a miss means: `miss: null` or `miss: filter`.",
+)
+CACHE_MATCHES = Code(
+    "shape.cache_matches",
+    "RESOURCE_EXHAUSTED",
+    "The cache holds more documents under one key than one list may have.",
+    "Choose a finer key, or take the first or the last match.",
+)

@@ -38,6 +38,8 @@ GROWING_MAX = 4
 class _Parser(DuckDBParser):
     # Emptied on purpose: typed nodes would rename, reorder and rewrite what was written.
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    # A word of statements elsewhere, a function here.
+    FUNC_TOKENS: ClassVar[set[TokenType]] = {*DuckDBParser.FUNC_TOKENS, TokenType.CACHE}
     FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
         name: parser
         for name, parser in DuckDBParser.FUNCTION_PARSERS.items()

@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 from dative.errors import expression as expression_codes
 from dative.errors import process as codes
 from dative.process import classify
+from dative.process.caches import Caches
 from dative.process.called import follow_call
 from dative.process.catalog import Catalog, CatalogConnector, CatalogOperation
 from dative.process.chains import read_chains
@@ -102,6 +103,7 @@ class FlowCheck:
         self.lineage = Lineage()
         self._returns: list[Fields] = []
         self.properties = RunningProperties()
+        self.caches = Caches()
         self.chains = read_chains({} if self.head_is_partial else process.spec.functions)
 
     def run(self) -> None:
@@ -263,6 +265,7 @@ class FlowCheck:
         answers = {f"result.{name}": state for name, state in (results or {}).items()}
         found = (answers.get(name) or self.reads(name, fields) for name in expression.fields)
         read = [state for state in found if state is not None]
+        read += [state for call in expression.calls if (state := self._cached(call)) is not None]
         read += [state for name in expression.properties if (state := self._property(name, fields)) is not None]
         return FieldState(
             expression.type,
@@ -339,6 +342,12 @@ class FlowCheck:
             self._table(call.table, SequenceTable, path)
         elif call.name == "currency":
             self._rates(call.table, path)
+        elif call.name == "cache" and not self._partial:
+            self.caches.looked_up(call, path, self.report)
+
+    def _cached(self, call: OwnCall) -> FieldState | None:
+        name = literal_text(call.arguments[0]) if call.name == "cache" and call.arguments else None
+        return self.caches.known.get(name or "", {}).get(literal_text(call.named.get("want")) or "")
 
     def _keys_in_the_clear(self, call: OwnCall, path: Path, fields: Fields) -> None:
         """Keys that are stored as they are, or sent to another system to find their rows."""

@@ -66,6 +66,7 @@ _VOLATILITY: dict[str, Volatility] = {
     "xref": "table",
     "lookup": "table",
     "sequence": "table",
+    "cache": "table",
     "param": "per execution",
     "property": "per execution",
     "today": "per execution",

@@ -31,6 +31,10 @@ TABLE: tuple[tuple[Category, str, str, str, str], ...] = (
      "Looks a reference up in a cross-reference table: `xref('account-customer', salesforce => Id, want => "
      "'erp')`, by one column or by several together. A missing row is an error of that document, or NULL with missing => "
      "'null'. A NULL key gives NULL.", "xref('account-customer', salesforce => Id, want => 'erp')", ""),
+    ("own", "cache(name: const text, key! => any, want! => const text, missing => const text) -> any",
+     "What the execution's cache of that name holds under a key of one field: of the last document that `cache_add` kept. "
+     "A miss is an error of that document, or NULL with missing => 'null'. A NULL key gives NULL.",
+     "cache('customers', key => AccountId, want => 'Tier')", ""),
     ("own", "param(name: const text) -> text",
      "The value of a parameter of the process, as the environment sets it.", "param('company_code')", ""),
     ("own", "property(name: const text) -> any", "What is known about the execution (the names are listed below), and what "

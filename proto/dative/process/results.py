@@ -32,7 +32,7 @@ _DIRECTIVE = re.compile(r"%(-?.|$)")
 _OWN_PROPERTY = re.compile(r"(document|process|persisted)\.")
 _DATE_DIRECTIVES = frozenset(["d", "m", "Y", "y", "b", "B", "a", "A", "j", "-d", "-m", "-y", "%"])
 _TIME_DIRECTIVES = _DATE_DIRECTIVES | frozenset(["H", "I", "M", "S", "f", "p", "z", "-H", "-I", "-M", "-S", "g", "n"])
-_LOOKUPS = ("xref", "lookup", "currency")
+_LOOKUPS = ("xref", "lookup", "currency", "cache")
 _SETS = frozenset(name for name, function in FUNCTIONS.items() if function.volatility == "set" or name == "sequence")
 
 
@@ -148,6 +148,13 @@ class Results:
         if literal_text(call.named.get("missing")) not in (None, "error", "null"):
             self.wrong("missing is 'error' or 'null'", call.node, codes.WRONG_ARGUMENTS)
         return types.TEXT
+
+    def result_cache(self, call: Called) -> DataType:
+        if "key" in call.named:
+            self._plain_keys([call.named["key"]])
+        if literal_text(call.named.get("missing")) not in (None, "error", "null"):
+            self.wrong("missing is 'error' or 'null'", call.node, codes.WRONG_ARGUMENTS)
+        return types.ANY
 
     def result_property(self, call: Called) -> DataType:
         name = literal_text(call.arguments[0])

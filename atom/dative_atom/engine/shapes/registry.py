@@ -7,6 +7,9 @@ from typing import Final
 
 from dative.process.shapes import (
     BranchSettings,
+    CacheAddSettings,
+    CacheGetSettings,
+    CacheRemoveSettings,
     CombineSettings,
     DataProcessSettings,
     DeadLetterSettings,
@@ -34,6 +37,7 @@ from dative.process.shapes import (
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.plan import Shape
 from dative_atom.engine.shapes.branch import compile_branch
+from dative_atom.engine.shapes.cache import compile_cache_add, compile_cache_get, compile_cache_remove
 from dative_atom.engine.shapes.combine import compile_combine
 from dative_atom.engine.shapes.data_process import compile_data_process
 from dative_atom.engine.shapes.dead_letter import compile_dead_letter
@@ -70,6 +74,9 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     MessageSettings: compile_message,
     NotifySettings: compile_notify,
     ExceptionSettings: compile_exception,
+    CacheAddSettings: compile_cache_add,
+    CacheGetSettings: compile_cache_get,
+    CacheRemoveSettings: compile_cache_remove,
     StopSettings: compile_stop,
     SplitSettings: compile_split,
     CombineSettings: compile_combine,

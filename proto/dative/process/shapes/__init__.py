@@ -2,6 +2,9 @@
 
 from dative.process.shapes.base import Form, Nesting, Settings, ShapeSettings
 from dative.process.shapes.branch import BranchSettings
+from dative.process.shapes.cache_add import CacheAddSettings
+from dative.process.shapes.cache_get import CacheGetSettings
+from dative.process.shapes.cache_remove import CacheRemoveSettings
 from dative.process.shapes.combine import CombineSettings, parse_total
 from dative.process.shapes.data_process import DataOperation, DataProcessSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
@@ -49,6 +52,9 @@ __all__ = [
     "Arm",
     "BackoffSettings",
     "BranchSettings",
+    "CacheAddSettings",
+    "CacheGetSettings",
+    "CacheRemoveSettings",
     "CombineSettings",
     "DataOperation",
     "DataProcessSettings",

@@ -10,6 +10,8 @@ from dative.errors import process as codes
 from dative.process.fields import Fields
 from dative.process.findings import Path
 from dative.process.shapes.base import Form, ShapeSettings
+from dative.process.shapes.cache_add import CacheAddSettings
+from dative.process.shapes.cache_remove import CacheRemoveSettings
 from dative.process.shapes.set_properties import SetPropertiesSettings
 from dative.process.shapes.step import Arm, Step, walk
 
@@ -47,7 +49,9 @@ class BranchSettings(ShapeSettings):
             names.add(arm.name)
             check.steps(arm.steps, (*here, "steps"), fields)
             for inner, place in walk(arm.steps, (*here, "steps")) if self.parallel else ():
-                if isinstance(inner.settings, SetPropertiesSettings) and inner.settings.running():
-                    message = f'"{inner.id}" sets a property inside a parallel branch'
+                settings = inner.settings
+                changes = isinstance(settings, CacheAddSettings | CacheRemoveSettings)
+                if changes or (isinstance(settings, SetPropertiesSettings) and settings.running()):
+                    message = f'"{inner.id}" changes what others read inside a parallel branch'
                     check.report.key(codes.PROPERTY_PARALLEL, message, place)
         return fields

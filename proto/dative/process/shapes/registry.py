@@ -8,6 +8,9 @@ from pydantic import Field
 
 from dative.process.shapes.base import Settings, ShapeSettings
 from dative.process.shapes.branch import BranchSettings
+from dative.process.shapes.cache_add import CacheAddSettings
+from dative.process.shapes.cache_get import CacheGetSettings
+from dative.process.shapes.cache_remove import CacheRemoveSettings
 from dative.process.shapes.combine import CombineSettings
 from dative.process.shapes.data_process import DataProcessSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
@@ -39,6 +42,9 @@ VERBS: dict[str, type[ShapeSettings]] = {
     "set_properties": SetPropertiesSettings,
     "message": MessageSettings,
     "notify": NotifySettings,
+    "cache_add": CacheAddSettings,
+    "cache_get": CacheGetSettings,
+    "cache_remove": CacheRemoveSettings,
     "decide": DecideSettings,
     "route": RouteSettings,
     "branch": BranchSettings,
@@ -67,6 +73,9 @@ StepSettings = Annotated[
     | SetPropertiesSettings
     | MessageSettings
     | NotifySettings
+    | CacheAddSettings
+    | CacheGetSettings
+    | CacheRemoveSettings
     | DecideSettings
     | RouteSettings
     | BranchSettings

@@ -30,7 +30,17 @@ class Unreadable:
 
 def to_json(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """The rows as dicts of JSON values, one per row."""
-    return [{name: _plain(value) for name, value in row.items()} for row in batch.to_pylist()]
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    for name in [item.name for item in batch.schema if not _is_plain(item.type)]:
+        for row in rows:
+            row[name] = _plain(row[name])
+    return rows
+
+
+def _is_plain(type_: pa.DataType) -> bool:
+    """Its values are JSON's as Python has them."""
+    text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
+    return bool(text or pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_))
 
 
 def _plain(value: Any) -> Any:

@@ -23,6 +23,7 @@ def parked_documents(
     documents = []
     for parked in _of_sources(flow):
         rows = to_json(payload(rows_of(flow.source, parked.errors.column(DOCUMENT))))
+        secret = [name for name in flow.source.schema.names if name in classified]
         for error, row in zip(parked.errors.to_pylist(), rows, strict=True):
             number = error[DOCUMENT]
             documents.append(
@@ -34,7 +35,7 @@ def parked_documents(
                     reason=error[ERROR_REASON],
                     field=error[ERROR_FIELD],
                     payload=row,
-                    classified=[name for name in row if name in classified],
+                    classified=[name for name in secret if name in row],
                     keys={name: str(row[name]) for name in tracked if row.get(name) is not None},
                     keep_s=parked.keep_s,
                     origin=origins[number - first] if origins else None,

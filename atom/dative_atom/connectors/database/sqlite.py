@@ -219,7 +219,9 @@ class SqliteSession:
         return Reactions(tuple(before), tuple(after), tuple(filled), tuple(required), tuple(dict.fromkeys(checks)))
 
     def json_text(self, sql: str) -> str:
-        return f"coalesce(json_quote(CAST({sql} AS text)), 'null')"
+        # A cast of bytes would be read as UTF-8, which they are not.
+        text = f"CASE typeof({sql}) WHEN 'blob' THEN hex({sql}) ELSE CAST({sql} AS text) END"
+        return f"coalesce(json_quote({text}), 'null')"
 
     def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"

@@ -23,7 +23,7 @@ from dative.v1 import types_pb2 as y
 from dative_controller.reporting import index
 from dative_controller.reporting.find import Search, find
 from dative_controller.reporting.indexer import Bounds, Indexer
-from dative_controller.store import reports, tracking
+from dative_controller.store import dead_letters, tracking
 from dative_controller.store.database import Database
 from dative_controller.store.reports import Reporter
 from dative_controller.store.tracking import Wanted
@@ -221,7 +221,7 @@ async def test_a_dead_lettered_document_says_why_with_its_code(database: Databas
     letter = y.DeadLetter(
         dead_letter_id="D1", execution_id="X1", document=4, code="expression.cast_failed", reason="since: no date"
     )
-    database.transact(lambda sql: reports.put_dead_letter(sql, REPORTER, letter))
+    database.transact(lambda sql: dead_letters.put(sql, REPORTER, letter))
     page = await find(database, Search(b"z"))
     one = page.documents[0]
     assert (one.reason, one.code, one.dead_letter_id) == ("since: no date", "expression.cast_failed", "D1")

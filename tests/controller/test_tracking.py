@@ -174,11 +174,14 @@ async def test_what_another_controller_has_indexed_is_not_indexed_twice(database
 
 
 def test_pages_hold_every_entry_once_wherever_they_are_cut() -> None:
-    parts = [(number, body(0, [f"{number % 3}-{row}" for row in range(50)])) for number in range(5, 70_000, 20_000)]
+    parts = [
+        (number, body(0, [f"{number % 3}-{row % 50}" for row in range(90)])) for number in range(5, 70_000, 20_000)
+    ]
     segment, unreadable = index.build("S", parts, 8)
     assert not unreadable
     assert segment.ordinal_bytes == 2
     assert len(segment.pages) > 8
+    assert segment.entries == 50 * len(parts), "a key that a part holds twice is one entry"
     merged = index.merge("M", [segment, index.build("T", [(200_000, body(0, ["0-1"]))])[0]], 8)
     assert (merged.level, merged.ordinal_bytes, merged.entries) == (1, 4, segment.entries + 1)
     for some, extra in ((segment, []), (merged, [200_000])):

@@ -115,6 +115,20 @@ def test_what_was_made_of_a_document_has_a_receipt_for_each_document_it_was_made
     ]
 
 
+def test_a_step_that_a_batch_comes_to_twice_has_records_with_places_of_their_own() -> None:
+    source = number_documents(pa.record_batch({"Id": ["a", "b", "c"]}), 0)
+    flow = Flow(0, source, None, Recorder(), "queue")  # type: ignore[arg-type]  # nothing is evaluated here
+    for numbers in ([0, 2], [1]):
+        nothing = pa.nulls(len(numbers), pa.string())
+        texts = pa.array(["applied"] * len(numbers))
+        flow.reached.append(Reached("upsert", pa.array(numbers, pa.uint64()), texts, nothing, nothing))  # type: ignore[arg-type]
+    keys = Tracking(("Id",), (), b"").keys(source, None)  # type: ignore[arg-type]
+    found = receipts_of(flow, keys)
+    assert [(one.step, one.part, one.rows) for one in found] == [("upsert", 0, 2), ("upsert", 2, 1)]
+    read = [row["key.Id"] for one in found for row in pa.ipc.open_stream(one.body).read_all().to_pylist()]
+    assert read == ["a", "c", "b"]
+
+
 def test_the_arms_of_a_branch_leave_receipts_each(engine, accounts) -> None:
     engine.system.rows = accounts(4)
     engine.target("one", key=("Id",))

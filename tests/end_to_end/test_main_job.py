@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,22 @@ def assert_whole(house: House, story: Story, execution: dict[str, Any]) -> None:
     assert letters == set(story.facts["bad_ids"])
 
 
+def assert_receipts(house: House, story: Story, execution_id: str) -> None:
+    """The receipts, fetched through the controller, are the ERP's customers and the letters; a record is found by its key."""
+    said = house.dative("execution", "receipts", execution_id, "--csv").out
+    receipts = list(csv.DictReader(said.splitlines()))
+    applied = Counter(one["key.Id"] for one in receipts if one["outcome"] in ("applied", "unchanged"))
+    assert applied == Counter(row[0] for row in house.sql("SELECT source_id FROM customer"))
+    assert {one["key.Id"] for one in receipts if one["outcome"] == "parked"} == set(story.facts["bad_ids"])
+    bad = story.facts["bad_ids"][0]
+    found = until(
+        lambda: (told := house.dative("find", bad, "-o", "json", codes=(0, 5))).exit_code == 0 and told.json()["items"],
+        "the record's way",
+    )
+    assert (found[0]["execution_id"], found[0]["outcome"]) == (execution_id, "dead_lettered")
+    assert found[0]["next"] == f"dative dlq show {found[0]['dead_letter_id']}"
+
+
 def test_the_demo_tells_the_truth(story: Story) -> None:
     for chapter in (story.deploy, story.first_run, story.edits, story.repair, story.trace, story.tamper):
         chapter()
@@ -80,6 +98,7 @@ def test_an_atom_killed_in_the_middle_of_a_run_ends_it_after_its_restart(story: 
     execution = ended(house, execution_id)
     assert execution["state"] == "partial"
     assert_whole(house, story, execution)
+    assert_receipts(house, story, execution_id)
 
 
 def test_a_controller_killed_in_the_middle_of_a_run_has_its_whole_report_and_trace_later(story: Story) -> None:

@@ -87,6 +87,9 @@ def _process() -> Iterator[list[str]]:
         "only a hash under the environment's key leaves the atom; who may see payloads finds it by its value all the same. A",
         "classified field can be tracked in no other way. At most 512 characters of a key are compared.",
         "",
+        "What each target has of each document stays on the atom as receipts for 30 days, or for as long as the environment says:",
+        "`dative env set ENVIRONMENT <process>.receipts_keep=90d`. `dative execution receipts EXECUTION` reads them.",
+        "",
     ]
     yield list(_identifiers())
     yield ["### triggers: `- schedule:`", "", *_about(ScheduleTrigger), *_keys(ScheduleTrigger, ("kind",)), ""]

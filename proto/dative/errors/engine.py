@@ -26,7 +26,7 @@ PARAMETER_INVALID = Code(
     "engine.parameter_invalid",
     "FAILED_PRECONDITION",
     "A value that this environment sets for the process is not of the form it must have, so nothing was read.",
-    "Correct it: dative env set ENVIRONMENT PROCESS.PARAMETER=VALUE, and deploy again.",
+    "Correct it: dative env set ENVIRONMENT --override PROCESS.PARAMETER=VALUE, and deploy again.",
 )
 PARAMETER_MISSING = Code(
     "engine.parameter_missing",

@@ -88,7 +88,7 @@ def _process() -> Iterator[list[str]]:
         "classified field can be tracked in no other way. At most 512 characters of a key are compared.",
         "",
         "What each target has of each document stays on the atom as receipts for 30 days, or for as long as the environment says:",
-        "`dative env set ENVIRONMENT <process>.receipts_keep=90d`. `dative execution receipts EXECUTION` reads them.",
+        "`dative env set ENVIRONMENT --override <process>.receipts_keep=90d`. `dative execution receipts EXECUTION` reads them.",
         "",
     ]
     yield list(_identifiers())

@@ -7,57 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import rich_click as click
 from dative import __version__
-from dative.errors import DativeError
 
-P = ParamSpec("P")
-CONTEXT = {"help_option_names": ["-h", "--help"]}
-
-
-def say(text: str) -> None:
-    """Talk goes to stderr."""
-    click.echo(text, err=True)
-
-
-def coded(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn a coded error into words and its exit code."""
-
-    @wraps(command)
-    def inner(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except DativeError as error:
-            show(error)
-            sys.exit(error.code.exit_code)
-        except KeyboardInterrupt:
-            say("interrupted")
-            sys.exit(130)
-
-    return inner
-
-
-def show(error: DativeError) -> None:
-    """What – where – why – next – code."""
-    lines = [f"error: {error.message}"]
-    if error.where:
-        lines.append(f"where: {error.where}")
-    lines += [f"why:   {error.code.means}", f"next:  {error.next}", f"code:  {error.code.name}"]
-    say("\n".join(lines))
-
-
-data_dir = click.option("--data-dir", type=click.Path(), help="Where the atom keeps everything it has.")
-config_file = click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="YAML file of settings.")
-proxy_option = click.option("--proxy", help='http://[user:password@]host:port, or "none"; default: the environment.')
-output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+from dative_atom.agent.cli_words import (
+    CONTEXT,
+    coded,
+    config_file,
+    data_dir,
+    directory_of,
+    output,
+    proxy_option,
+    say,
+)
+from dative_atom.agent.xref_cli import xref
 
 
 @click.group(context_settings=CONTEXT)
@@ -67,12 +35,6 @@ def main() -> None:
 
     It only dials out; nothing listens on this host.
     """
-
-
-def _directory(given: str | None) -> Path:
-    from dative_atom.agent.config import default_data_dir
-
-    return Path(given or os.environ.get("DATIVE_ATOM_DATA_DIR") or default_data_dir())
 
 
 @main.command()
@@ -90,7 +52,7 @@ def doctor(controller: str, ca_pin: str, proxy: str | None, data_dir: str | None
     from dative_atom.agent.identity import read_identity
     from dative_atom.agent.paths import DataDir
 
-    directory = _directory(data_dir)
+    directory = directory_of(data_dir)
     if not controller and DataDir(directory).identity.exists():
         identity = read_identity(DataDir(directory))
         controller, ca_pin = identity.controller, ca_pin or identity.ca_pin
@@ -135,7 +97,7 @@ def join(
     output: str,
 ) -> None:
     """Make this host an atom of a controller. The key is made here and never leaves. Again: "already joined"."""
-    directory = _directory(data_dir)
+    directory = directory_of(data_dir)
     if print_unit:
         click.echo(unit(directory))
         return
@@ -258,7 +220,7 @@ def status(data_dir: str | None, output: str) -> None:
     """What this atom is, runs and waits for. Exit 1 when a part is not well, 6 when it does not run."""
     from dative_atom.agent.status import read, text
 
-    found = read(_directory(data_dir))
+    found = read(directory_of(data_dir))
     click.echo(json.dumps(found, indent=2) if output == "json" else text(found))
     if not found["running"]:
         sys.exit(6)
@@ -285,7 +247,7 @@ def _tell(given: str | None, what: str) -> None:
     from dative_atom.agent.local import ask
     from dative_atom.agent.paths import DataDir
 
-    found = ask(DataDir(_directory(given)).socket, what)
+    found = ask(DataDir(directory_of(given)).socket, what)
     state = "draining" if found["draining"] else "takes work"
     click.echo(f"{found['atom']} {state}, {found['running_executions']} executions run")
 
@@ -299,7 +261,7 @@ def leave(force: bool, keep_journal: bool, data_dir: str | None) -> None:
     """Give up this atom's identity: keys, certificate and bundles are removed from this host."""
     from dative_atom.agent.status import leave as go
 
-    name = asyncio.run(go(_directory(data_dir), force=force, keep_journal=keep_journal))
+    name = asyncio.run(go(directory_of(data_dir), force=force, keep_journal=keep_journal))
     click.echo(f"left: the keys of {name} are gone from this host")
     say(f"an admin removes it from the fleet: dative atom revoke {name}")
 
@@ -355,7 +317,7 @@ def receipts(execution_id: str, output: str, data_dir: str | None) -> None:
     from dative_atom.agent.identity import read_identity
     from dative_atom.agent.paths import DataDir
 
-    directory = DataDir(_directory(data_dir))
+    directory = DataDir(directory_of(data_dir))
     read_identity(directory)
     command = [sys.executable, "-m", "dative_atom.engine.receipt_export", str(directory.journal), execution_id]
     # A process of its own, as for `test`: it loads Arrow.
@@ -385,3 +347,6 @@ def dry_run(
 def version(output: str) -> None:
     """This program's version."""
     click.echo(json.dumps({"version": __version__}) if output == "json" else f"dative-atom {__version__}")
+
+
+main.add_command(xref)

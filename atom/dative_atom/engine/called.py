@@ -107,6 +107,7 @@ def inside(context: Context, name: str, step: StepId, parameters: Mapping[str, s
         rates=spec.rates_table,
         unique={table: unique_columns(found) for table, found in spec.tables.items() if isinstance(found, XrefTable)},
         calling=Calling(step, trail),
+        conflicts={name: found.conflict for name, found in spec.tables.items() if isinstance(found, XrefTable)},
         chains=read_chains(spec.functions),
     )
     return called, own

@@ -165,6 +165,7 @@ class Opened:
             keep_tokens=Vault(self.journal, self.mask_keys, self.message.environment_id).keep,
             processes=self.called,
             running=self.remembered().types(),
+            conflicts={name: table.conflict for name, table in spec.tables.items() if isinstance(table, XrefTable)},
             chains=read_chains(spec.functions),
         )
         partitions = spec.flow_control.partitions if spec.flow_control is not None else None

@@ -41,6 +41,9 @@ READS: Final = frozenset(
         "receipts",
         "remembered",
         "token_block",
+        "xref_conflicts",
+        "xref_page",
+        "xref_tables",
     }
 )
 LETTERS_MAX: Final = 1000

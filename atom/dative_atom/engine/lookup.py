@@ -20,6 +20,7 @@ from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.database import quoted
 from dative_atom.engine.money import Rates
 from dative_atom.engine.rows import HELD_ROWS_MAX, CrossReferences
+from dative_atom.journal.contract import LinkRows
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,10 @@ class Tables:
         """One rate, for a small batch: today's, or the newest up to its day."""
         rates = self._rates[lookup.table]
         return rates.today(source, target) if lookup.on is None else rates.on(source, target, on)
+
+    def conflicts(self, rows: LinkRows) -> list[int]:
+        """Which links would meet others that do not agree with them."""
+        return self._xrefs.xref_conflicts(rows)
 
     def numbers(self, sequence: str, count: int) -> list[int]:
         """The next numbers of a sequence."""

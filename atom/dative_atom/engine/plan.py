@@ -130,12 +130,13 @@ class Context:
     parameters: Mapping[str, str]
     properties: Mapping[str, str]
     rates: str | None
-    unique: Mapping[str, Sequence[str]]
+    unique: Mapping[str, Sequence[str] | None]
     mask_keys: MaskKeys
     started_at: datetime
     open_writer: OpenWriter
     new_session: Callable[[], Session]
     keep_tokens: KeepTokens
+    conflicts: Mapping[str, str] = field(default_factory=dict)
     chains: Chains = field(default_factory=lambda: NONE)
     queries: list[Query] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)

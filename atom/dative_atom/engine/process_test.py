@@ -42,6 +42,7 @@ from dative_atom.engine.seeds import unique_columns
 from dative_atom.engine.tables import Origin, open_tables
 from dative_atom.engine.tracking import classified_fields, tracked_fields
 from dative_atom.journal.contract import Counts, LinkRows, ParkedDocument
+from dative_atom.journal.xref_merge import among
 from dative_atom.telemetry.recorder import Recorder
 
 ENVIRONMENT: Final = "test"
@@ -89,6 +90,9 @@ class TestTables:
     def xref_lookup(self, table: str, column: Sequence[str], want: str, keys: Sequence[str]) -> dict[str, str]:
         wanted = set(keys)
         return {key: value for key, value in self.xref_all(table, column, want) if key in wanted}
+
+    def xref_conflicts(self, rows: LinkRows) -> list[int]:
+        return list(among(rows, () if rows.unique is None else rows.unique or tuple(rows.columns)))
 
     def sequence_take(self, sequence: str, count: int, start: int, step: int) -> int:
         first = max(self._next.get(sequence, start), start)

@@ -39,9 +39,6 @@ def _append(columns: dict[str, list[str]], row: dict[str, str | None], where: st
         values.append(value)
 
 
-def unique_columns(table: XrefTable) -> tuple[str, ...]:
-    """The columns in which a value stands once, as `LinkRows.unique` says it; empty means all of them.
-
-    A table declared unique nowhere is kept unique in its first column all the same: a lookup by a key has one answer.
-    """
-    return () if table.unique == "both" else table.columns[:1]
+def unique_columns(table: XrefTable) -> tuple[str, ...] | None:
+    """The columns in which a value stands once, as `LinkRows.unique` says it; empty means all of them, None none."""
+    return {"both": (), "first": table.columns[:1], "none": None}[table.unique]

@@ -100,13 +100,25 @@ class Execution:
 class LinkRows:
     """Rows for one cross-reference table. columns: column -> values, all of one length, text, none of them null.
 
-    unique: the columns whose values stand once in the table; empty means all of them (unique both ways). A row that
-    meets an older one in a unique column takes its place, and an event says so.
+    unique: the columns whose values stand once in the table; empty means all of them (unique both ways), None none of
+    them. conflict: what a row does to an older one that has one of its values in a unique column and others beside it:
+    "replace" takes its place, "error" leaves it, and the new row is not written; an event tells either.
     """
 
     table: str
     columns: Mapping[str, Sequence[str]]
-    unique: Sequence[str] = ()
+    unique: Sequence[str] | None = ()
+    conflict: str = "replace"
+
+
+@dataclass(frozen=True)
+class XrefSummary:
+    """A cross-reference table as it stands. unique: the columns in which a value stands once."""
+
+    name: str
+    columns: Sequence[str]
+    unique: Sequence[str]
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -316,6 +328,28 @@ class Journal(Letters, Protocol):
 
     def xref_all(self, table: str, column: Sequence[str], want: str) -> list[tuple[str, str]]:
         """Every (key, value) in the order in which the rows were written."""
+        ...
+
+    def xref_load_all(self, rows: Sequence[LinkRows]) -> int:
+        """`xref_load` of several, all or none."""
+        ...
+
+    def now_ms(self) -> int:
+        """The journal's clock, as records carry it."""
+        ...
+
+    def xref_conflicts(self, rows: LinkRows) -> list[int]:
+        """Which of the rows would meet another one that does not agree with them, in the table or among themselves."""
+        ...
+
+    def xref_tables(self) -> list[XrefSummary]: ...
+
+    def xref_page(self, table: str, after: int = 0, limit: int = 1000) -> list[tuple[int, dict[str, str | None]]]:
+        """(place, row) in the order of writing; after: the place of the last one known."""
+        ...
+
+    def xref_remove(self, table: str, column: str, keys: Sequence[str]) -> int:
+        """Remove the rows with these values; returns how many."""
         ...
 
     def xref_load(self, rows: LinkRows) -> int:

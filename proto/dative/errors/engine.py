@@ -118,3 +118,9 @@ TOO_MANY_ITEMS = Code(
     "A document's list has more items than the step allows documents to be made of one.",
     "Raise items_max of the step, up to 100,000, or split the document at its source.",
 )
+LINK_CONFLICT = Code(
+    "engine.link_conflict",
+    "ALREADY_EXISTS",
+    "The document was written, and one of its ids is linked with another record already; the older link stays.",
+    "Look at both: dative-atom xref show TABLE COLUMN VALUE; then remove the wrong one and retry the dead letter.",
+)

@@ -56,3 +56,15 @@ RECEIPTS_BROKEN = Code(
     "Receipts came incomplete, or are not in the form in which atoms write them.",
     "Ask for them again; on the atom itself: dative-atom execution receipts EXECUTION.",
 )
+XREF_NOT_UNIQUE = Code(
+    "journal.xref_not_unique",
+    "FAILED_PRECONDITION",
+    "A cross-reference table is declared unique in a column in which a value stands twice already.",
+    "Look at its rows and remove one: dative-atom xref export TABLE, dative-atom xref remove TABLE COLUMN VALUE.",
+)
+UNKNOWN_XREF = Code(
+    "journal.unknown_xref",
+    "NOT_FOUND",
+    "No cross-reference table of that name, or no such column, is on this atom.",
+    "List what there is: dative-atom xref list.",
+)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dative.process.scalars import EnvironmentName, Name
+from dative.process.scalars import EnvironmentName, Name, ParameterName
 from dative.process.shapes import Settings
 
 COLUMNS_MAX = 20
@@ -66,7 +66,9 @@ class LookupTable(SourcedTable):
     """
 
     kind: Literal["lookup"] = "lookup"
-    columns: tuple[Name, ...] = Field(min_length=2, max_length=COLUMNS_MAX, description="The columns, keys among them.")
+    columns: tuple[ParameterName, ...] = Field(
+        min_length=2, max_length=COLUMNS_MAX, description="The columns, keys among them, as the rows name them."
+    )
 
     @property
     def keyed(self) -> bool:

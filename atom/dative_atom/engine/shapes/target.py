@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -28,11 +28,16 @@ RESULT_ID = "result.id"
 
 @dataclass(frozen=True)
 class Link:
-    """A `link` modifier. columns: of the cross-reference table, in the order of the query's outputs."""
+    """A `link` modifier. columns: of the cross-reference table, in the order of the query's outputs.
+
+    conflicts: asks the journal which rows would meet others that do not agree.
+    """
 
     table: str
     columns: tuple[str, ...]
-    unique: Sequence[str]
+    unique: Sequence[str] | None
+    conflict: str
+    conflicts: Callable[[LinkRows], list[int]]
     query: Query
 
 
@@ -114,6 +119,8 @@ class TargetShape:
                     failed.add(row)
                     reason = f"column {name} of table {link.table} has no value"
                     failures.append(Failure(row, codes.LINK_INCOMPLETE.name, reason, name))
+        if link.conflict == "error":
+            failures += self._conflicts(link, columns, failed)
         if failures:
             rows = pa.array([failure.row for failure in failures], pa.int64())
             flow.fail(errors_of(self.step, batch.column(DOCUMENT).take(rows), failures))
@@ -122,8 +129,19 @@ class TargetShape:
             columns = [column.filter(kept) for column in columns]
         values = {name: column.to_pylist() for name, column in zip(link.columns, columns, strict=True)}
         if batch.num_rows:
-            flow.links.append(LinkRows(link.table, values, link.unique))
+            flow.links.append(LinkRows(link.table, values, link.unique, link.conflict))
         return batch
+
+    def _conflicts(self, link: Link, columns: Sequence[pa.Array], failed: set[int]) -> list[Failure]:
+        """Documents whose link meets another that does not agree: they fail, and the older link stays."""
+        kept = [row for row in range(len(columns[0])) if row not in failed]
+        values = {
+            name: column.take(pa.array(kept, pa.int64())).to_pylist()
+            for name, column in zip(link.columns, columns, strict=True)
+        }
+        found = link.conflicts(LinkRows(link.table, values, link.unique, link.conflict)) if kept else []
+        reason = f"one of its ids is linked with another in table {link.table}"
+        return [Failure(kept[row], codes.LINK_CONFLICT.name, reason, "") for row in found]
 
 
 def _constant(text: str, rows: int) -> pa.Array:
@@ -165,4 +183,6 @@ def _link(at: Arrival, schema: pa.Schema) -> Link | None:
         return None
     query = at.context.query(list(link.columns.items()), f"{at.where}, link", schema)
     query.types(at.context.session, no_rows(schema))
-    return Link(link.xref, tuple(link.columns), at.context.unique.get(link.xref, ()), query)
+    unique = at.context.unique.get(link.xref, ())
+    conflict = at.context.conflicts.get(link.xref, "replace")
+    return Link(link.xref, tuple(link.columns), unique, conflict, at.context.tables.conflicts, query)

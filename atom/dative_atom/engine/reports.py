@@ -111,6 +111,7 @@ def _execution(execution: Execution, message: Message, recorder: Recorder) -> ty
                 documents_out=totals.documents_out,
                 documents_failed=totals.documents_failed,
                 seconds=totals.seconds,
+                rules=totals.rules,
             )
             for step, totals in recorder.totals.items()
         ],

@@ -89,13 +89,14 @@ class StepTimer:
 
 @dataclass
 class StepTotals:
-    """One step over all batches, for the execution's report."""
+    """One step over all batches, for the execution's report. rules: how often each of its rules did something."""
 
     verb: str
     documents_in: int = 0
     documents_out: int = 0
     documents_failed: int = 0
     seconds: float = 0.0
+    rules: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -165,6 +166,14 @@ class Recorder:
                     timer.error,
                 )
             )
+
+    def count(self, step: str, verb: str, rules: Mapping[str, int]) -> None:
+        """How often the rules of a step did something in a batch."""
+        with self._lock:
+            totals = self.totals.setdefault(step, StepTotals(verb))
+            for name, times in rules.items():
+                if times:
+                    totals.rules[name] = totals.rules.get(name, 0) + times
 
     @property
     def current(self) -> str:

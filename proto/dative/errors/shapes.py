@@ -88,3 +88,15 @@ CACHE_MATCHES = Code(
     "The cache holds more documents under one key than one list may have.",
     "Choose a finer key, or take the first or the last match.",
 )
+RULES_BROKEN = Code(
+    "shape.rules_broken",
+    "FAILED_PRECONDITION",
+    "The document breaks business rules of the process; the reason names each of them.",
+    "Correct the document at its source, or edit the dead letter, and retry it.",
+)
+CLEANSE_REJECTED = Code(
+    "shape.cleanse_rejected",
+    "INVALID_ARGUMENT",
+    "Fields of the document are not what they must be, and can not be repaired; the reason names field and rule.",
+    "Correct the document at its source, or edit the dead letter, and retry it.",
+)

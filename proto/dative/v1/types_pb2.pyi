@@ -146,20 +146,29 @@ class Execution(_message.Message):
     def __init__(self, execution_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., molecule_id: _Optional[str] = ..., atom_id: _Optional[str] = ..., process: _Optional[str] = ..., process_version: _Optional[int] = ..., trigger: _Optional[str] = ..., planned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[ExecutionState, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., attempt: _Optional[int] = ..., trace_id: _Optional[str] = ..., failure: _Optional[_Union[Status, _Mapping]] = ..., manifest_digest: _Optional[str] = ..., retry_of: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepCounts, _Mapping]]] = ...) -> None: ...
 
 class StepCounts(_message.Message):
-    __slots__ = ("step", "verb", "documents_in", "documents_out", "documents_failed", "seconds")
+    __slots__ = ("step", "verb", "documents_in", "documents_out", "documents_failed", "seconds", "rules")
+    class RulesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     STEP_FIELD_NUMBER: _ClassVar[int]
     VERB_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_IN_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_OUT_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FAILED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     step: str
     verb: str
     documents_in: int
     documents_out: int
     documents_failed: int
     seconds: float
-    def __init__(self, step: _Optional[str] = ..., verb: _Optional[str] = ..., documents_in: _Optional[int] = ..., documents_out: _Optional[int] = ..., documents_failed: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+    rules: _containers.ScalarMap[str, int]
+    def __init__(self, step: _Optional[str] = ..., verb: _Optional[str] = ..., documents_in: _Optional[int] = ..., documents_out: _Optional[int] = ..., documents_failed: _Optional[int] = ..., seconds: _Optional[float] = ..., rules: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("dead_letter_id", "environment_id", "atom_id", "execution_id", "process", "queue", "step", "document", "code", "reason", "field", "keys", "created_at", "expires_at", "attempts", "state", "trace_id", "revision", "assignee", "payload_bytes", "note", "history")

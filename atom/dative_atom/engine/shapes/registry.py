@@ -7,9 +7,11 @@ from typing import Final
 
 from dative.process.shapes import (
     BranchSettings,
+    BusinessRulesSettings,
     CacheAddSettings,
     CacheGetSettings,
     CacheRemoveSettings,
+    CleanseSettings,
     CombineSettings,
     DataProcessSettings,
     DeadLetterSettings,
@@ -37,7 +39,9 @@ from dative.process.shapes import (
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.plan import Shape
 from dative_atom.engine.shapes.branch import compile_branch
+from dative_atom.engine.shapes.business_rules import compile_business_rules
 from dative_atom.engine.shapes.cache import compile_cache_add, compile_cache_get, compile_cache_remove
+from dative_atom.engine.shapes.cleanse import compile_cleanse
 from dative_atom.engine.shapes.combine import compile_combine
 from dative_atom.engine.shapes.data_process import compile_data_process
 from dative_atom.engine.shapes.dead_letter import compile_dead_letter
@@ -77,6 +81,8 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     CacheAddSettings: compile_cache_add,
     CacheGetSettings: compile_cache_get,
     CacheRemoveSettings: compile_cache_remove,
+    BusinessRulesSettings: compile_business_rules,
+    CleanseSettings: compile_cleanse,
     StopSettings: compile_stop,
     SplitSettings: compile_split,
     CombineSettings: compile_combine,

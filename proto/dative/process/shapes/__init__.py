@@ -2,9 +2,11 @@
 
 from dative.process.shapes.base import Form, Nesting, Settings, ShapeSettings
 from dative.process.shapes.branch import BranchSettings
+from dative.process.shapes.business_rules import BusinessRulesSettings
 from dative.process.shapes.cache_add import CacheAddSettings
 from dative.process.shapes.cache_get import CacheGetSettings
 from dative.process.shapes.cache_remove import CacheRemoveSettings
+from dative.process.shapes.cleanse import CleanseSettings
 from dative.process.shapes.combine import CombineSettings, parse_total
 from dative.process.shapes.data_process import DataOperation, DataProcessSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
@@ -52,9 +54,11 @@ __all__ = [
     "Arm",
     "BackoffSettings",
     "BranchSettings",
+    "BusinessRulesSettings",
     "CacheAddSettings",
     "CacheGetSettings",
     "CacheRemoveSettings",
+    "CleanseSettings",
     "CombineSettings",
     "DataOperation",
     "DataProcessSettings",

@@ -8,9 +8,11 @@ from pydantic import Field
 
 from dative.process.shapes.base import Settings, ShapeSettings
 from dative.process.shapes.branch import BranchSettings
+from dative.process.shapes.business_rules import BusinessRulesSettings
 from dative.process.shapes.cache_add import CacheAddSettings
 from dative.process.shapes.cache_get import CacheGetSettings
 from dative.process.shapes.cache_remove import CacheRemoveSettings
+from dative.process.shapes.cleanse import CleanseSettings
 from dative.process.shapes.combine import CombineSettings
 from dative.process.shapes.data_process import DataProcessSettings
 from dative.process.shapes.dead_letter import DeadLetterSettings
@@ -49,9 +51,11 @@ VERBS: dict[str, type[ShapeSettings]] = {
     "route": RouteSettings,
     "branch": BranchSettings,
     "mask": MaskSettings,
+    "cleanse": CleanseSettings,
     "try": TrySettings,
     "dead_letter": DeadLetterSettings,
     "exception": ExceptionSettings,
+    "business_rules": BusinessRulesSettings,
     "stop": StopSettings,
     "split": SplitSettings,
     "combine": CombineSettings,
@@ -80,9 +84,11 @@ StepSettings = Annotated[
     | RouteSettings
     | BranchSettings
     | MaskSettings
+    | CleanseSettings
     | TrySettings
     | DeadLetterSettings
     | ExceptionSettings
+    | BusinessRulesSettings
     | StopSettings
     | SplitSettings
     | CombineSettings

@@ -62,6 +62,7 @@ class Engine:
     seen: list[tuple[str, list[int]]] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
     called: dict[str, str] = field(default_factory=dict)
+    allows: list[str] = field(default_factory=lambda: ["scripts"])
     parameters: dict[str, str] = field(default_factory=dict)
     keys: Keys = field(default_factory=lambda: Keys({1: "11" * 32}))
 
@@ -118,6 +119,7 @@ class Engine:
             journal=str(self.directory / "journal.db"),
             limits=Limits(batch_rows=self.batch_rows),
             parameters=self.parameters,
+            allows=self.allows,
             keys=self.keys,
         )
 

@@ -33,6 +33,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     execution_stall_s: without a settled batch for so long, the worker is ended and the execution resumed.
     crashes_max: worker deaths in one execution before it has failed. queue_max: executions that may wait.
     bundles_kept: former bundles whose blobs stay on disk. disk_free_min_mb: below it health says so.
+    allow_scripts: whether processes may run Python of their own here, shut in a process without files and network.
     """
 
     data_dir: str
@@ -48,6 +49,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     queue_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     bundles_kept: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
     disk_free_min_mb: Annotated[int, msgspec.Meta(ge=0)] = 512
+    allow_scripts: bool = False
     labels: dict[str, str] = {}
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +53,7 @@ class ExecutionSettings:
     queue_max: int
     crashes_max: int
     memory_bytes: int
+    allows: Sequence[str] = ()
     damaged: Callable[[str, DativeError], None] = lambda _process, _error: None
     ended: Callable[[], None] = lambda: None
 

@@ -120,6 +120,7 @@ class Opened:
     tracking: Tracking
     classified: Container[str] = ()
     called: Mapping[str, Called] = field(default_factory=dict)
+    closing: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def receipts_keep_s(self) -> float:
@@ -164,6 +165,8 @@ class Opened:
             new_session=self.database.session,
             keep_tokens=Vault(self.journal, self.mask_keys, self.message.environment_id).keep,
             processes=self.called,
+            allows=frozenset(self.message.allows),
+            closing=self.closing,
             running=self.remembered().types(),
             conflicts={name: table.conflict for name, table in spec.tables.items() if isinstance(table, XrefTable)},
             chains=read_chains(spec.functions),
@@ -178,6 +181,8 @@ class Opened:
         )
 
     def close(self) -> None:
+        for close in self.closing:
+            close()
         self.connections.close()
         self.database.close()
 

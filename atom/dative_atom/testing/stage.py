@@ -167,6 +167,7 @@ class Stage:
             journal=str(self.folder / "journal.db"),
             parameters=dict(self.parameters),
             limits=Limits(MEMORY_BYTES, self.batch_rows or Limits().batch_rows),
+            allows=["scripts"],
             keys=Keys(TEST_KEYS.to_hex()),
         )
 

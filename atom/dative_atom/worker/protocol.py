@@ -51,6 +51,7 @@ class RunExecution(msgspec.Struct, frozen=True, tag="run"):
     artifacts: artifact name -> path. process: the artifact with the process' canonical JSON.
     resource: OpenTelemetry resource attributes (service.instance.id, dative.atom.id, …).
     traceparent: of the caller, empty for a new root. overrides: parameter -> value.
+    allows: what the atom lets a process do beyond its rights: "scripts".
     """
 
     execution_id: str
@@ -68,6 +69,7 @@ class RunExecution(msgspec.Struct, frozen=True, tag="run"):
     fencing_token: int = 0
     molecule_id: str = "default"
     atom_id: str = ""
+    allows: list[str] = []
     keys: Keys = Keys()
 
 

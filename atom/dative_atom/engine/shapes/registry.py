@@ -28,6 +28,7 @@ from dative.process.shapes import (
     ProcessRouteSettings,
     ReturnDocumentsSettings,
     RouteSettings,
+    ScriptSettings,
     SetPropertiesSettings,
     ShapeSettings,
     SplitSettings,
@@ -57,6 +58,7 @@ from dative_atom.engine.shapes.process_call import compile_process_call
 from dative_atom.engine.shapes.process_route import compile_process_route
 from dative_atom.engine.shapes.return_documents import compile_return_documents
 from dative_atom.engine.shapes.route import compile_route
+from dative_atom.engine.shapes.script import compile_script
 from dative_atom.engine.shapes.set_properties import compile_set_properties
 from dative_atom.engine.shapes.split import compile_split
 from dative_atom.engine.shapes.stop import compile_stop
@@ -88,6 +90,7 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     CombineSettings: compile_combine,
     FindChangesSettings: compile_find_changes,
     DataProcessSettings: compile_data_process,
+    ScriptSettings: compile_script,
     ProcessCallSettings: compile_process_call,
     ProcessRouteSettings: compile_process_route,
     ReturnDocumentsSettings: compile_return_documents,

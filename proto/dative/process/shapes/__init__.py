@@ -25,6 +25,7 @@ from dative.process.shapes.process_route import ProcessRouteSettings
 from dative.process.shapes.registry import BESIDE, SOURCES, VERBS
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
+from dative.process.shapes.script import ScriptSettings
 from dative.process.shapes.set_properties import SetPropertiesSettings
 from dative.process.shapes.split import SplitSettings
 from dative.process.shapes.step import (
@@ -84,6 +85,7 @@ __all__ = [
     "RetrySettings",
     "ReturnDocumentsSettings",
     "RouteSettings",
+    "ScriptSettings",
     "SetPropertiesSettings",
     "Settings",
     "ShapeSettings",

@@ -30,6 +30,7 @@ from dative.process.shapes.process_call import ProcessCallSettings
 from dative.process.shapes.process_route import ProcessRouteSettings
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
+from dative.process.shapes.script import ScriptSettings
 from dative.process.shapes.set_properties import SetPropertiesSettings
 from dative.process.shapes.split import SplitSettings
 from dative.process.shapes.step import Arm, Step
@@ -61,6 +62,7 @@ VERBS: dict[str, type[ShapeSettings]] = {
     "combine": CombineSettings,
     "find_changes": FindChangesSettings,
     "data_process": DataProcessSettings,
+    "script": ScriptSettings,
     "process_call": ProcessCallSettings,
     "process_route": ProcessRouteSettings,
     "return_documents": ReturnDocumentsSettings,
@@ -94,6 +96,7 @@ StepSettings = Annotated[
     | CombineSettings
     | FindChangesSettings
     | DataProcessSettings
+    | ScriptSettings
     | ProcessCallSettings
     | ProcessRouteSettings
     | ReturnDocumentsSettings

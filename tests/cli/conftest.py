@@ -36,6 +36,7 @@ def _beside(name: str) -> ModuleType:
 
 _beside("fake_dead_letters")
 fake_controller = _beside("fake_controller")
+SERVICES = {**fake_controller.SERVICES, "XrefService": _beside("fake_xref").Xrefs}
 BOOTSTRAP = fake_controller.BOOTSTRAP
 
 PROCESS = """\
@@ -100,7 +101,7 @@ def _guard(state: Any, name: str, handler: Callable[[Any], Any], streams: bool) 
 
 
 def _handlers(state: Any) -> Iterator[grpc.GenericRpcHandler]:
-    for service, kind in fake_controller.SERVICES.items():
+    for service, kind in SERVICES.items():
         holder = kind(state)
         stubs: dict[str, Any] = {}
         # The generated registration tells which form each method has; the methods themselves are ours.

@@ -37,12 +37,13 @@ from dative_atom.agent.paths import write_whole
 from dative_atom.agent.runner import Runner
 from dative_atom.agent.waiting import AgentClock
 from dative_atom.agent.worker import WorkerLost
+from dative_atom.agent.xref_commands import XrefCommands
 from dative_atom.worker.protocol import CheckConnection
 
 CHECK_WITHIN_S = 60.0
 KEPT_FOR = timedelta(days=2)
 """Records of commands are let go of after that; every command has expired long before."""
-READS = frozenset({"dry_run", "hash_key", "read_receipts"})
+READS = frozenset({"dry_run", "hash_key", "read_receipts", "read_xref"})
 """They change nothing, so one that comes twice is answered twice and no record of it is kept."""
 _ID = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
 
@@ -97,6 +98,7 @@ class Commands:
         asking: Asking,
     ) -> None:
         self._letters = letters
+        self._xrefs = XrefCommands(books)
         self._books, self._journal = books, books.journal
         self._bundles = bundles
         self._executions = executions
@@ -146,6 +148,7 @@ class Commands:
             "run_process": self._run_process,
             "cancel_execution": self._cancel,
             **self._letters.handlers,
+            **self._xrefs.handlers,
             "drain": self._drain_or_resume,
             "test_connection": self._test,
             "hash_key": self._hash_key,

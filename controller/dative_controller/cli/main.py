@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "The estate": {
         "env": Entry(_AT + "env:group", "Environments: connections, overrides, secrets."),
         "vault": Entry(_AT + "vault:group", "Mask keys, and what tokens stand for."),
+        "xref": Entry(_AT + "xref:group", "Cross-reference tables of an atom: look, export, import, set, remove."),
         "atom": Entry(_AT + "atom:group", "Atoms: invite, approve, drain, revoke."),
         "trust": Entry(_AT + "trust:group", "The keys that may sign, and their rotation."),
         "audit": Entry(_AT + "audit:group", "Who did what; and whether the log is whole."),

@@ -44,6 +44,7 @@ from dative_controller.server.interceptor import Interceptor
 from dative_controller.server.limits import Limiter, address_of
 from dative_controller.server.trust_service import TrustServicer
 from dative_controller.server.vault_service import VaultServicer
+from dative_controller.server.xref_service import XrefServicer
 from dative_controller.signing.authority import Authority
 from dative_controller.signing.files import make_private
 from dative_controller.signing.online import OnlineKey
@@ -195,6 +196,7 @@ class Controller:
             (control_pb2_grpc.add_ExecutionServiceServicer_to_server, ExecutionServicer(core)),
             (control_pb2_grpc.add_DeadLetterServiceServicer_to_server, DeadLetterServicer(core)),
             (control_pb2_grpc.add_VaultServiceServicer_to_server, VaultServicer(core)),
+            (control_pb2_grpc.add_XrefServiceServicer_to_server, XrefServicer(core)),
         ):
             add(servicer, public)  # type: ignore[no-untyped-call]  # generated
         certificates = Certificates(core.authority, core.organization_id, config.atom_certificate_lifetime)

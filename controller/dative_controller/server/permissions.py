@@ -84,6 +84,10 @@ _TABLE: dict[str, dict[str, Permission]] = {
         "ExpireDeadLetters": Permission(OPERATORS, changes=True),
     },
     "VaultService": {"RevealToken": Permission(REVEALERS, changes=True)},
+    "XrefService": {
+        "ReadXref": Permission(OPERATORS, changes=True),  # nothing changes, but it is audited and leaves a span
+        "ChangeXref": Permission(OPERATORS, changes=True),
+    },
     # Their own proof: a join token, or the certificate of a mutual-TLS connection.
     "EnrollmentService": {"EnrollAtom": Permission(ANYONE, changes=True)},
     "AtomService": {

@@ -228,7 +228,7 @@ class Goodbye(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "discard_dead_letters", "assign_dead_letters", "expire_dead_letters", "dry_run", "actor")
+    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "discard_dead_letters", "assign_dead_letters", "expire_dead_letters", "dry_run", "read_xref", "change_xref", "actor")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
@@ -246,6 +246,8 @@ class Command(_message.Message):
     ASSIGN_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    READ_XREF_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_XREF_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     expires_at: _timestamp_pb2.Timestamp
@@ -264,11 +266,13 @@ class Command(_message.Message):
     assign_dead_letters: AssignDeadLetters
     expire_dead_letters: ExpireDeadLetters
     dry_run: DryRun
+    read_xref: _types_pb2.XrefQuestion
+    change_xref: _types_pb2.XrefChange
     actor: str
-    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ..., discard_dead_letters: _Optional[_Union[DiscardDeadLetters, _Mapping]] = ..., assign_dead_letters: _Optional[_Union[AssignDeadLetters, _Mapping]] = ..., expire_dead_letters: _Optional[_Union[ExpireDeadLetters, _Mapping]] = ..., dry_run: _Optional[_Union[DryRun, _Mapping]] = ..., actor: _Optional[str] = ...) -> None: ...
+    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ..., discard_dead_letters: _Optional[_Union[DiscardDeadLetters, _Mapping]] = ..., assign_dead_letters: _Optional[_Union[AssignDeadLetters, _Mapping]] = ..., expire_dead_letters: _Optional[_Union[ExpireDeadLetters, _Mapping]] = ..., dry_run: _Optional[_Union[DryRun, _Mapping]] = ..., read_xref: _Optional[_Union[_types_pb2.XrefQuestion, _Mapping]] = ..., change_xref: _Optional[_Union[_types_pb2.XrefChange, _Mapping]] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class CommandResult(_message.Message):
-    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "repair_dead_letter", "change_dead_letters", "dry_run")
+    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "repair_dead_letter", "change_dead_letters", "dry_run", "read_xref", "change_xref")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RUN_PROCESS_FIELD_NUMBER: _ClassVar[int]
@@ -281,6 +285,8 @@ class CommandResult(_message.Message):
     REPAIR_DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     CHANGE_DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    READ_XREF_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_XREF_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     status: _types_pb2.Status
     run_process: RunProcessResult
@@ -293,7 +299,9 @@ class CommandResult(_message.Message):
     repair_dead_letter: RepairDeadLetterResult
     change_dead_letters: ChangeDeadLettersResult
     dry_run: DryRunResult
-    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetterResult, _Mapping]] = ..., change_dead_letters: _Optional[_Union[ChangeDeadLettersResult, _Mapping]] = ..., dry_run: _Optional[_Union[DryRunResult, _Mapping]] = ...) -> None: ...
+    read_xref: _types_pb2.XrefAnswer
+    change_xref: _types_pb2.XrefChanged
+    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetterResult, _Mapping]] = ..., change_dead_letters: _Optional[_Union[ChangeDeadLettersResult, _Mapping]] = ..., dry_run: _Optional[_Union[DryRunResult, _Mapping]] = ..., read_xref: _Optional[_Union[_types_pb2.XrefAnswer, _Mapping]] = ..., change_xref: _Optional[_Union[_types_pb2.XrefChanged, _Mapping]] = ...) -> None: ...
 
 class RunProcess(_message.Message):
     __slots__ = ("process", "trace", "parameters")

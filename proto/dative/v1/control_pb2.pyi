@@ -1106,3 +1106,41 @@ class ControlRevealTokenResponse(_message.Message):
     reader: str
     atom: str
     def __init__(self, sealed_value: _Optional[bytes] = ..., environment_id: _Optional[str] = ..., reader: _Optional[str] = ..., atom: _Optional[str] = ...) -> None: ...
+
+class ControlReadXrefRequest(_message.Message):
+    __slots__ = ("environment", "atom", "question")
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    environment: str
+    atom: str
+    question: _types_pb2.XrefQuestion
+    def __init__(self, environment: _Optional[str] = ..., atom: _Optional[str] = ..., question: _Optional[_Union[_types_pb2.XrefQuestion, _Mapping]] = ...) -> None: ...
+
+class ControlReadXrefResponse(_message.Message):
+    __slots__ = ("answer", "atom")
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    answer: _types_pb2.XrefAnswer
+    atom: str
+    def __init__(self, answer: _Optional[_Union[_types_pb2.XrefAnswer, _Mapping]] = ..., atom: _Optional[str] = ...) -> None: ...
+
+class ControlChangeXrefRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "atom", "change")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    atom: str
+    change: _types_pb2.XrefChange
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., atom: _Optional[str] = ..., change: _Optional[_Union[_types_pb2.XrefChange, _Mapping]] = ...) -> None: ...
+
+class ControlChangeXrefResponse(_message.Message):
+    __slots__ = ("changed", "atom")
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    changed: _types_pb2.XrefChanged
+    atom: str
+    def __init__(self, changed: _Optional[_Union[_types_pb2.XrefChanged, _Mapping]] = ..., atom: _Optional[str] = ...) -> None: ...

@@ -2157,3 +2157,121 @@ class VaultService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class XrefServiceStub:
+    """Cross-reference tables live on the atoms; every atom with a journal of its own has its own. Calls are audited.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ReadXref = channel.unary_unary(
+                '/dative.v1.XrefService/ReadXref',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlReadXrefRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlReadXrefResponse.FromString,
+                _registered_method=True)
+        self.ChangeXref = channel.unary_unary(
+                '/dative.v1.XrefService/ChangeXref',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlChangeXrefRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlChangeXrefResponse.FromString,
+                _registered_method=True)
+
+
+class XrefServiceServicer:
+    """Cross-reference tables live on the atoms; every atom with a journal of its own has its own. Calls are audited.
+    """
+
+    def ReadXref(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeXref(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_XrefServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ReadXref': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadXref,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlReadXrefRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlReadXrefResponse.SerializeToString,
+            ),
+            'ChangeXref': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeXref,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlChangeXrefRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlChangeXrefResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'dative.v1.XrefService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('dative.v1.XrefService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class XrefService:
+    """Cross-reference tables live on the atoms; every atom with a journal of its own has its own. Calls are audited.
+    """
+
+    @staticmethod
+    def ReadXref(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.XrefService/ReadXref',
+            dative_dot_v1_dot_control__pb2.ControlReadXrefRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlReadXrefResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeXref(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.XrefService/ChangeXref',
+            dative_dot_v1_dot_control__pb2.ControlChangeXrefRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlChangeXrefResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -272,3 +272,61 @@ class DeadLetterSelection(_message.Message):
     created_before: _timestamp_pb2.Timestamp
     all: bool
     def __init__(self, dead_letter_ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., process: _Optional[str] = ..., code: _Optional[str] = ..., assignee: _Optional[str] = ..., execution_id: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., all: _Optional[bool] = ...) -> None: ...
+
+class XrefTable(_message.Message):
+    __slots__ = ("name", "columns", "unique", "rows")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    UNIQUE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    unique: _containers.RepeatedScalarFieldContainer[str]
+    rows: int
+    def __init__(self, name: _Optional[str] = ..., columns: _Optional[_Iterable[str]] = ..., unique: _Optional[_Iterable[str]] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class XrefQuestion(_message.Message):
+    __slots__ = ("table", "column", "value", "after")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    column: str
+    value: str
+    after: int
+    def __init__(self, table: _Optional[str] = ..., column: _Optional[str] = ..., value: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class XrefAnswer(_message.Message):
+    __slots__ = ("tables", "csv", "next_after")
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    CSV_FIELD_NUMBER: _ClassVar[int]
+    NEXT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    tables: _containers.RepeatedCompositeFieldContainer[XrefTable]
+    csv: bytes
+    next_after: int
+    def __init__(self, tables: _Optional[_Iterable[_Union[XrefTable, _Mapping]]] = ..., csv: _Optional[bytes] = ..., next_after: _Optional[int] = ...) -> None: ...
+
+class XrefChange(_message.Message):
+    __slots__ = ("table", "csv", "unique", "keep_older", "column", "values")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    CSV_FIELD_NUMBER: _ClassVar[int]
+    UNIQUE_FIELD_NUMBER: _ClassVar[int]
+    KEEP_OLDER_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    csv: bytes
+    unique: str
+    keep_older: bool
+    column: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, table: _Optional[str] = ..., csv: _Optional[bytes] = ..., unique: _Optional[str] = ..., keep_older: _Optional[bool] = ..., column: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class XrefChanged(_message.Message):
+    __slots__ = ("read", "changed")
+    READ_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    read: int
+    changed: int
+    def __init__(self, read: _Optional[int] = ..., changed: _Optional[int] = ...) -> None: ...

@@ -387,7 +387,10 @@ class Executions:
         if not found:
             raise DativeError(f"no execution {request.execution_id}", code=codes.NOT_FOUND)
         letters = [one for one in self.s.dead_letters.values() if one.execution_id == found[0].execution_id]
-        return control_pb2.GetExecutionResponse(execution=found[0], dead_letters=letters, atom_name="hq-1")
+        told = [control_pb2.Notice(level="warning", title="3 orders wait", text="since noon", step="tell")]
+        return control_pb2.GetExecutionResponse(
+            execution=found[0], dead_letters=letters, atom_name="hq-1", notices=told
+        )
 
     def WatchExecution(self, request: Any) -> Any:
         last = self.GetExecution(request)

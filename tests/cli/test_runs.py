@@ -72,6 +72,7 @@ def test_a_run_shows_its_counts_as_the_sum_they_are(admin: Any, runs: Any) -> No
     told = admin("execution", "show", "01JRUN1")
     assert "read 25 = written 23 + filtered 1 + returned 0 + dead-lettered 1, masked 2" in told.stdout
     assert "step to-customer (map)  in 25  out 24" in told.stdout
+    assert "warning  3 orders wait  (step tell)  since noon" in told.stdout
     assert "dead letter 01JDEAD  Id=001A  expression.cast_failed: since: not a date" in told.stdout
     assert "next   dative trace show 01JRUN1" in told.stderr
 

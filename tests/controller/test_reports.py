@@ -288,3 +288,28 @@ async def test_an_ambiguous_prefix_is_refused_with_the_candidates(world: Any) ->
     error = error_from(refused.value)
     assert error.code.name == "control.ambiguous"
     assert "AA" + "0" * 24 in error.message
+
+
+async def test_an_execution_shows_what_it_told_itself_and_nothing_else(world: Any) -> None:
+    atom, run = await world.new_atom(), new_id(datetime.now(UTC))
+
+    def told(title: str, execution_id: str, kind: str = "process.notified") -> t.Record:
+        event = t.Event(kind=kind, occurred_at_ms=int(datetime.now(UTC).timestamp() * 1000) + 1_000)
+        event.fields.update({"execution_id": execution_id, "level": "warning", "title": title, "step": "tell"})
+        return t.Record(event=event)
+
+    async with atom.telemetry() as call:
+        await opened(call)
+        records = [
+            told("first", run),
+            told("second", run),
+            told("another's", "X" * 26),
+            told("no notice", run, "other"),
+        ]
+        await ask(call, batch(1, execution(run), *records))
+    admin = world.admin
+    shown = await admin.call(admin.execution.GetExecution, c.GetExecutionRequest(execution_id=run))
+    assert [(one.title, one.level, one.step) for one in shown.notices] == [
+        ("first", "warning", "tell"),
+        ("second", "warning", "tell"),
+    ]

@@ -9,7 +9,7 @@ import grpc.aio
 from dative.errors import DativeError
 from dative.errors import control as codes
 from dative.errors.rpc import INVALID
-from dative.v1 import agent_pb2, control_pb2, control_pb2_grpc, types_pb2
+from dative.v1 import agent_pb2, control_pb2, control_pb2_grpc, telemetry_pb2, types_pb2
 from sqlalchemy import Connection
 
 from dative_controller.reporting.otlp import decode
@@ -21,6 +21,7 @@ from dative_controller.server.visible import visible_in
 from dative_controller.store import dead_letters, fleet, reports, traces
 
 Context = grpc.aio.ServicerContext[Any, Any]
+NOTICES_SHOWN = 50
 DEAD_LETTERS_SHOWN = 20
 LOOK_AGAIN_S = 1.0
 READER_KEY_BYTES = 32
@@ -200,4 +201,12 @@ def _shown(sql: Connection, who: Caller, wanted: str) -> control_pb2.GetExecutio
             sql, dead_letters.Wanted(state="", execution_id=row.execution_id), rows_max=DEAD_LETTERS_SHOWN
         )[0],
         atom_name=atom.name if atom else "",
+        notices=[_notice(one) for one in reports.notices(sql, row, rows_max=NOTICES_SHOWN)],
     )
+
+
+def _notice(told: telemetry_pb2.Event) -> control_pb2.Notice:
+    fields = {name: told.fields[name] for name in ("level", "title", "text", "step") if name in told.fields}
+    notice = control_pb2.Notice(**fields)
+    notice.at.FromMilliseconds(told.occurred_at_ms)
+    return notice

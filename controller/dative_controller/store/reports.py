@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from dative.v1 import telemetry_pb2, types_pb2
@@ -15,7 +16,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from dative_controller.store.database import insert
 from dative_controller.store.resolve import one
-from dative_controller.store.schema import event, execution, spool_position
+from dative_controller.store.schema import atom, event, execution, spool_position
+
+NOTICE_KINDS = ("process.notified", "process.notices_left_out")
+NOTICES_SEARCHED = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,21 @@ def put_event(
         )
         .on_conflict_do_nothing()
     )
+
+
+def notices(connection: Connection, of: Row[Any], *, rows_max: int) -> list[telemetry_pb2.Event]:
+    """What an execution has told, oldest first. of: its row. At most NOTICES_SEARCHED events of its time are looked at."""
+    query = (
+        select(event.c.body)
+        .join(atom, atom.c.atom_id == event.c.atom_id)
+        # An atom speaks for executions of its own environment only, whatever an event of it names.
+        .where(atom.c.environment_id == of.environment_id, event.c.kind.in_(NOTICE_KINDS))
+        .where(event.c.occurred_ms >= of.started_ms)
+        .order_by(event.c.occurred_ms, event.c.atom_id, event.c.sequence)
+        .limit(NOTICES_SEARCHED)
+    )
+    found = (telemetry_pb2.Event.FromString(body) for body in connection.execute(query).scalars())
+    return list(islice((one for one in found if one.fields["execution_id"] == of.execution_id), rows_max))
 
 
 def execution_page(

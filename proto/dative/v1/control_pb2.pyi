@@ -729,14 +729,30 @@ class GetExecutionRequest(_message.Message):
     def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
 
 class GetExecutionResponse(_message.Message):
-    __slots__ = ("execution", "dead_letters", "atom_name")
+    __slots__ = ("execution", "dead_letters", "atom_name", "notices")
     EXECUTION_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     ATOM_NAME_FIELD_NUMBER: _ClassVar[int]
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
     execution: _types_pb2.Execution
     dead_letters: _containers.RepeatedCompositeFieldContainer[_types_pb2.DeadLetter]
     atom_name: str
-    def __init__(self, execution: _Optional[_Union[_types_pb2.Execution, _Mapping]] = ..., dead_letters: _Optional[_Iterable[_Union[_types_pb2.DeadLetter, _Mapping]]] = ..., atom_name: _Optional[str] = ...) -> None: ...
+    notices: _containers.RepeatedCompositeFieldContainer[Notice]
+    def __init__(self, execution: _Optional[_Union[_types_pb2.Execution, _Mapping]] = ..., dead_letters: _Optional[_Iterable[_Union[_types_pb2.DeadLetter, _Mapping]]] = ..., atom_name: _Optional[str] = ..., notices: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ...) -> None: ...
+
+class Notice(_message.Message):
+    __slots__ = ("level", "title", "text", "step", "at")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    title: str
+    text: str
+    step: str
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, level: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., step: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class FindDocumentsRequest(_message.Message):
     __slots__ = ("key", "environment", "page_size", "field", "process", "since", "until", "before", "sealed_key", "atom")

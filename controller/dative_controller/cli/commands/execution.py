@@ -70,7 +70,7 @@ def list_(
 @command("show", of=group)
 @click.argument("execution_id", metavar="EXECUTION")
 def show(app: App, execution_id: str) -> None:
-    """One run: its counts as the sum they are, its steps, its dead letters."""
+    """One run: its counts as the sum they are, its steps, what it told, its dead letters."""
     from dative.v1.control_pb2 import GetExecutionRequest, GetExecutionResponse
 
     request = GetExecutionRequest(execution_id=execution_id)
@@ -147,6 +147,7 @@ def print_execution(app: App, answer: GetExecutionResponse) -> None:
 
     item = {**plain(answer.execution), "atom_name": answer.atom_name}
     item["dead_letters"] = [plain(one) for one in answer.dead_letters]
+    item["notices"] = [plain(one) for one in answer.notices]
     rows: list[Column] = [
         ("execution", "execution_id"),
         ("process", lambda item: f"{item['process']} r{item['process_version']}"),
@@ -169,6 +170,11 @@ def print_execution(app: App, answer: GetExecutionResponse) -> None:
             f"  step {step['step']} ({step['verb']})  in {step['documents_in']}  out {step['documents_out']}{failed}"
             f"  {step['seconds']:.3g} s"
         )
+        for rule, times in sorted(step["rules"].items()):
+            click.echo(f"    rule {rule}  {times}")
+    for notice in item["notices"]:
+        text = f"  {notice['text']}" if notice["text"] else ""
+        click.echo(f"  {notice['level']}  {notice['title']}  (step {notice['step']}){text}")
     for letter in item["dead_letters"]:
         keys = " ".join(f"{key}={value}" for key, value in letter["keys"].items())
         click.echo(f"  dead letter {letter['dead_letter_id']}  {keys}  {letter['code']}: {letter['reason']}")

@@ -206,7 +206,7 @@ def _shown(sql: Connection, who: Caller, wanted: str) -> control_pb2.GetExecutio
 
 
 def _notice(told: telemetry_pb2.Event) -> control_pb2.Notice:
-    fields = {name: told.fields[name] for name in ("level", "title", "text", "step") if name in told.fields}
-    notice = control_pb2.Notice(**fields)
+    fields = told.fields
+    notice = control_pb2.Notice(level=fields["level"], title=fields["title"], text=fields["text"], step=fields["step"])
     notice.at.FromMilliseconds(told.occurred_at_ms)
     return notice

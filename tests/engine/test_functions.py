@@ -157,6 +157,9 @@ def test_every_example_of_a_function_of_the_engine_is_true(evaluate: Evaluate, n
         ("list_sum(pluck(lines, 'qty'))", 5),
         ("list_join(pluck(lines, 'sku'), '/')", "A/B"),
         ("list_get(pluck(lines, 'sku'), 9)", None),
+        ("list_sum(pluck(parse_json('[{\"q\": 2}, {\"q\": 3}]', 'list({q: integer})'), 'q'))", 5),
+        ("parse_json('{\"a\": 1.25}', '{a: decimal(5,2), b: text}')", {"a": Decimal("1.25"), "b": None}),
+        ("parse_json(CAST(NULL AS VARCHAR), 'list(text)')", None),
         # functions of the process' own
         ("full_name('  Ada', 'L ')", "Ada L"),
         ("shout('ada')", "ADA !."),
@@ -192,6 +195,8 @@ BAD = {"t": pa.array(["x"]), "d": pa.array([date(2024, 1, 31)]), "n": pa.array([
         ("lookup('countries', code => 'XX', want => 'name')", "expression.lookup_missing"),
         ("lookup('countries', code => 'DE', lang => 'fr', want => 'name')", "expression.lookup_missing"),
         ("day_of('31.02.2024', '%d.%m.%Y')", "expression.date_unreadable"),
+        ("parse_json('{' || t, 'list(text)')", "expression.evaluation_failed"),
+        ("parse_json('[\"' || t || '\"]', 'list(integer)')", "expression.evaluation_failed"),
         ("running_total(CAST(t AS INTEGER))", "expression.cast_failed"),
     ],
 )

@@ -91,6 +91,7 @@ EXPRESSIONS = {
     "list_sum": ["list_sum(pluck(lines, 'qty'))"], "list_min": ["list_min(['b', t])"], "list_max": ["list_max(['b', t])"],
     "list_contains": ["list_contains(['1', cur], t)"], "list_distinct": ["list_distinct([t, cur, 'b'])"],
     "pluck": ["pluck(lines, 'sku')"],
+    "parse_json": ["parse_json(j, '{a: {b: integer}}')", "parse_json(j, 'list(integer)')"],
     "operators": ["i / z", "big * 4 + i", "-big", "t = 5", "CAST(t AS INTEGER)", "TRY_CAST(t AS DATE)", "CAST(d AS VARCHAR)",
                   "CASE WHEN b THEN CAST(t AS INTEGER) END", "t LIKE '%1%' OR i IN (1, 2)", "1", "t"],
 }  # fmt: skip

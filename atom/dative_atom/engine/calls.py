@@ -6,10 +6,12 @@ fails: a value that can not be made is null, and the writer is told by which sig
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dative.process import kana as tables
+from dative.process.datatypes import ANY, DataType, parse_type
 from dative.process.patterns import NumberPattern, number_pattern
 from dative.process.results import CALENDAR_PARTS
 from sqlglot import exp
@@ -170,6 +172,43 @@ def pluck(writer: Writer, node: exp.Expr) -> str:
     return f"list_transform({writer.sql(value)}, lambda item: item.{quoted(field.name)})"
 
 
+_SQL_TYPES: Final = {
+    "integer": "BIGINT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+    "time": "TIME",
+    "json": "JSON",
+}
+
+
+def parse_json(writer: Writer, node: exp.Expr) -> str:
+    value, written = writer.positional(node)
+    given, kind = f"NULLIF(trim({writer.sql(value)}), 'null')", parse_type(written.name)
+    # As texts first: the database's own reading makes NULL of a value of another type, a cast of it fails.
+    texts = f"from_json({given}, {literal(json.dumps(_texts(kind)))})"
+    read = f"CAST({texts} AS {_sql_type(kind)})"
+    return writer.converted(given, read if writer.strict else f"TRY({read})", _EVALUATION, node)
+
+
+def _texts(kind: DataType) -> Any:
+    """The type's structure as DuckDB's JSON functions write it, all its values texts."""
+    if kind.kind == "list":
+        return [_texts(kind.item or ANY)]
+    return {name: _texts(inner) for name, inner in kind.fields} if kind.kind == "struct" else "VARCHAR"
+
+
+def _sql_type(kind: DataType) -> str:
+    if kind.kind == "list":
+        return f"{_sql_type(kind.item or ANY)}[]"
+    if kind.kind == "struct":
+        return f"STRUCT({', '.join(f'{quoted(name)} {_sql_type(inner)}' for name, inner in kind.fields)})"
+    if kind.kind == "decimal":
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    return _SQL_TYPES.get(kind.kind, "VARCHAR")
+
+
 # Over several documents.
 
 
@@ -236,6 +275,7 @@ CALLS: Final[Mapping[str, Callable[[Writer, exp.Expr], str]]] = {
     "today": today,
     "kana": kana,
     "pluck": pluck,
+    "parse_json": parse_json,
     "list_count": _renamed("len({0})"),
     "list_get": _renamed("list_extract({0}, {1})"),
     "list_join": _renamed("array_to_string({0}, {1})"),

@@ -73,7 +73,7 @@ _VOLATILITY: dict[str, Volatility] = {
 }
 _OF_THE_ENGINE = """
     kana precision round_currency number_format date_add local_date format_timestamp today
-    list_count list_get list_join list_distinct pluck
+    list_count list_get list_join list_distinct pluck parse_json
 """
 _COMPILED = frozenset(_OF_THE_ENGINE.split())
 """What the engine writes itself, beside the functions of the category `own` and those over sets."""

@@ -185,6 +185,11 @@ TABLE: tuple[tuple[Category, str, str, str, str], ...] = (
      '''json_extract('{"a": [1]}', '$.a')''', "[1]"),
     ("json", "json_array_length(value: json, path?: const text) -> integer", "Items in a JSON list.",
      "json_array_length('[1, 2]')", "2"),
+    ("json", "parse_json(value: json, type: const text) -> any",
+     "JSON as a list or struct of that type, 'list({sku: text, qty: integer})', for each, unnest and list functions. A "
+     "field that is not there is NULL, one that the type does not name is left out, a value of another type is an error. "
+     "Numbers keep 16 digits.",
+     """parse_json('[{"sku": "a"}]', 'list({sku: text})')""", "[{'sku': 'a'}]"),
     ("json", "json_valid(value: text) -> boolean", "Whether a text is JSON.", "json_valid('{}')", "True"),
 
     ("list", "list_count(value: list) -> integer", "Items in a list; NULL for no list.", "list_count([1, 2])", "2"),

@@ -250,6 +250,14 @@ class Results:
             return types.list_of(types.ANY)
         return types.list_of(dict(item.fields)[name])
 
+    def result_parse_json(self, call: Called) -> DataType:
+        written = literal_text(call.arguments[1])
+        try:
+            return types.parse_type(written) if written is not None else types.ANY
+        except ValueError as wrong:
+            self.wrong(str(wrong), call.arguments[1], codes.WRONG_ARGUMENTS)
+            return types.ANY
+
     # Over several documents.
 
     def result_line_number(self, call: Called) -> DataType:

@@ -37,6 +37,8 @@ DUPLICATE: Final = "duplicate"
 """What `into` says of a document; NULL of one without a key. Only the first three go on."""
 
 _KEY, _HASH = "_key", "_hash"
+KEYS_AT_ONCE: Final = 200_000
+"""Keys of the journal that are looked for at once: each look hashes all keys of the snapshot."""
 _KEY_TYPE: Final = pa.binary()
 _encode = msgspec.json.encode
 
@@ -67,16 +69,20 @@ class ChangesSource:
         return self._schema
 
     def pieces(self, after: Position | None, first_document: int, rows_max: int) -> Iterator[Piece]:  # noqa: ARG002
-        """after is not used: what was told already is known by the snapshot that settled."""
+        """after is not used: what was told already is known by the snapshot that settled.
+
+        Of a resumed execution as many documents as have settled are left out. Should the source give others in their
+        place by now, nothing is lost: the next execution compares everything again and tells of them.
+        """
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 keys = self._spooled(file, rows_max)
                 here = pc.unique(keys)
-                gone = self._gone(here, rows_max)
+                gone = self._gone(here)
                 number = first_document
                 twice = len(here) + keys.null_count - (1 if here.null_count else 0) < len(keys)
                 told: list[pa.Array] | None = [] if twice else None
-                for piece in self._snapshot(file, number, told):
+                for piece in self._snapshot(file, first_document, told):
                     yield piece
                     number += piece.documents.num_rows
                 for start in range(0, len(gone), rows_max):
@@ -111,11 +117,11 @@ class ChangesSource:
             writer.close()
         return pa.concat_arrays(keys) if keys else pa.array([], _KEY_TYPE)
 
-    def _gone(self, here: pa.Array, rows_max: int) -> list[bytes]:
+    def _gone(self, here: pa.Array) -> list[bytes]:
         """The keys that were there and are not. StopRun changes.too_many_deletions."""
         count = self._journal.snapshot_count(self._owner)
         gone: list[bytes] = []
-        for known in self._journal.snapshot_keys(self._owner, rows_max):
+        for known in self._journal.snapshot_keys(self._owner, KEYS_AT_ONCE):
             asked = pa.array(known, _KEY_TYPE)
             gone += asked.filter(pc.invert(pc.is_in(asked, value_set=here))).to_pylist()
         if self._settings.deletes == "ignore":
@@ -129,22 +135,22 @@ class ChangesSource:
             )
         return gone
 
-    def _snapshot(self, file: IO[bytes], number: int, told: list[pa.Array] | None) -> Iterator[Piece]:
+    def _snapshot(self, file: IO[bytes], settled: int, told: list[pa.Array] | None) -> Iterator[Piece]:
         """told: keys of the batches before, where some stand twice; None where none does."""
         file.seek(0)
         if not file.read(1):
             return
         file.seek(0)
-        for rows in pa.ipc.open_stream(file):
-            keys, hashes = rows.column(_KEY).cast(_KEY_TYPE), rows.column(_HASH).cast(_KEY_TYPE)
-            change = self._change(keys, hashes, told)
+        number, left_out = settled, settled
+        for whole in pa.ipc.open_stream(file):
+            change = self._change(whole.column(_KEY).cast(_KEY_TYPE), whole.column(_HASH).cast(_KEY_TYPE), told)
+            rows, change = whole.slice(left_out), change.slice(left_out)
+            left_out = max(left_out - whole.num_rows, 0)
+            if not rows.num_rows:
+                continue
             documents = rows.select(rows.schema.names[:-2]).append_column(self._settings.into, change)
-            yield Piece(
-                number_documents(documents.cast(self._schema), number),
-                None,
-                Seen(),
-                snapshot=self._put(documents, keys, hashes, change),
-            )
+            put = self._put(documents, rows.column(_KEY), rows.column(_HASH), change)
+            yield Piece(number_documents(documents.cast(self._schema), number), None, Seen(), snapshot=put)
             number += rows.num_rows
 
     def _change(self, keys: pa.Array, hashes: pa.Array, told: list[pa.Array] | None) -> pa.Array:

@@ -146,6 +146,8 @@ def run(wire: Wire, request: RunExecution) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "exit" and execution.attempt <= int(argument):
         os._exit(7)
+    if behaviour == "asked":
+        Path(argument).write_text(json.dumps({"allows": request.allows, "artifacts": sorted(request.artifacts)}))
     if behaviour == "tell":
         print("secret is", request.bindings[0].secrets["password"], file=sys.stderr, flush=True)
     if behaviour == "hang":

@@ -341,6 +341,7 @@ class Executions:
             molecule_id=identity.molecule_id,
             atom_id=identity.atom_id,
             keys=Keys(prepared.mask_keys.to_hex()),
+            allows=list(self._settings.allows),
         )
 
     def _progress(self, running: _Running, message: Progress) -> None:

@@ -119,7 +119,7 @@ class _Expansion:
 
     def _too_many(self, put: exp.Expr, chain: Chain) -> bool:
         self._nodes += sum(1 for _ in put.walk())
-        if self._nodes > NODES_MAX:
+        if self._nodes > NODES_MAX and not self.problems:
             message = f"{chain.name}() grows beyond {NODES_MAX:,} parts when it is put in"
             self.problems.append(Problem(codes.TOO_DEEP, message, None))
         return self._nodes > NODES_MAX

@@ -11,6 +11,7 @@ from dative.process.datatypes import parse_type
 from dative.process.expression import read_expression
 from dative.process.findings import Path, nearest
 from dative.process.functions import FUNCTIONS
+from dative.process.results import parameter_key
 from dative.process.tables import SourcedTable
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def _function(name: str, check: FlowCheck) -> None:
         check.report.key(codes.FUNCTION_TWICE, f"{name}() is a function of the language already", path)
     definition = check.spec.functions[name]
     types = {key: parse_type(kind) for key, kind in definition.parameters.items()}
+    types |= {parameter_key(key): kind for key, kind in types.items()}
     others = {other: chain for other, chain in check.chains.items() if other not in FUNCTIONS}
     expression, problems = read_expression(definition.expression, types, others)
     if name in check.chains:

@@ -17,7 +17,7 @@ from dative.process.datatypes import DataType, fits, joined
 from dative.process.findings import nearest
 from dative.process.functions import FUNCTIONS, Function, Parameter
 from dative.process.problems import Problem, field_name, literal_text, offset_of
-from dative.process.results import Called, Results, property_key
+from dative.process.results import Called, Results, parameter_key, property_key
 from dative.process.scalars import is_time_zone
 
 _CASTS: dict[exp.DType, DataType] = {
@@ -53,6 +53,9 @@ class _Inference(Results):
     def __init__(self, fields: Mapping[str, DataType]) -> None:
         self._fields = fields
         self.problems: list[Problem] = []
+
+    def given(self, node: exp.Expr) -> bool:
+        return isinstance(node, exp.Column) and parameter_key(field_name(node)) in self._fields
 
     def property_type(self, name: str) -> DataType:
         return self._fields.get(property_key(name), types.ANY)
@@ -213,6 +216,8 @@ class _Inference(Results):
         return types.TIMESTAMP
 
     def zone(self, node: exp.Expr) -> None:
+        if self.given(node):
+            return
         zone = literal_text(node)
         if zone is None or not is_time_zone(zone):
             self.wrong("a time zone is an IANA name in quotes: 'Europe/Paris'", node, codes.WRONG_ARGUMENTS)
@@ -251,14 +256,14 @@ class _Inference(Results):
 
     def _argument(self, function: Function, parameter: Parameter, node: exp.Expr) -> DataType:
         where = f"{parameter.name} of {function.name}()"
-        if parameter.constant and not isinstance(node, exp.Literal):
+        if parameter.constant and not isinstance(node, exp.Literal) and not self.given(node):
             code = codes.UNBOUNDED if parameter.most is not None else codes.WRONG_ARGUMENTS
             self.wrong(f"{where} must be written out, it can not be computed", node, code)
             return types.ANY
         kind = self.of(node)
         if not fits(parameter.type, kind) and not (_is_text_literal(node) and parameter.type in _FROM_TEXT):
             self.wrong(f"{where} needs {_article(parameter.type)}, here it is {kind}", node)
-        elif parameter.most is not None and int(node.name) > parameter.most:
+        elif parameter.most is not None and not self.given(node) and int(node.name) > parameter.most:
             self.wrong(f"{where} is at most {parameter.most}", node, codes.UNBOUNDED)
         return kind
 

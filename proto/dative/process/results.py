@@ -41,6 +41,11 @@ def property_key(name: str) -> str:
     return f"property:{name}"
 
 
+def parameter_key(name: str) -> str:
+    """Stands among the types of the fields where `name` is a parameter of a function of the process' own."""
+    return f"parameter:{name}"
+
+
 @dataclass(frozen=True)
 class Called:
     """A call as its function sees it."""
@@ -64,6 +69,10 @@ class Results:
     @abstractmethod
     def wrong(self, message: str, node: exp.Expr, code: Code = codes.WRONG_TYPE) -> None:
         """One problem more."""
+
+    @abstractmethod
+    def given(self, node: exp.Expr) -> bool:
+        """A parameter of the function that is declared: a literal may come in its place."""
 
     @abstractmethod
     def property_type(self, name: str) -> DataType:

@@ -83,3 +83,8 @@ def test_the_bundle_holds_what_the_file_says() -> None:
     process = load(HEAD % GIVEN + steps, filename="p.yaml").process
     assert process is not None
     assert Process.model_validate_json(canonical_process(process)) == process
+
+
+def test_a_process_that_is_called_starts_by_no_trigger() -> None:
+    text = (HEAD % GIVEN + WRITE).replace("  steps:", '  triggers: [{schedule: {cron: "* * * * *"}}]\n  steps:')
+    assert [finding.code.name for finding in check(text, filename="p.yaml").findings] == ["process.misplaced"]

@@ -26,7 +26,8 @@ class FlowControl(Settings):
     """Which documents of the source are one unit: they settle together, and a position is saved after whole units only.
 
     What gathers documents (combine, find_changes, sums) gathers those of one unit. Without any of these, a unit is
-    whatever the source gives at once, at most `batch_rows`.
+    whatever the source gives at once, at most `batch_rows`. It is that of the process that an execution runs; a called
+    process works on what its caller brings.
     """
 
     unit: Literal["one_by_one", "all"] | None = Field(

@@ -21,7 +21,7 @@ from dative.process.findings import Finding, Path, Report, SourceMap, in_file_or
 from dative.process.flow import FlowCheck, Processes
 from dative.process.model import Process
 from dative.process.scalars import is_time_zone
-from dative.process.shapes import SOURCES, OperationSettings, Step
+from dative.process.shapes import SOURCES, DocumentsSettings, OperationSettings, Step
 from dative.process.tables import KEYS_BIND, LookupTable, SourcedTable
 from dative.process.targets import parse_target
 
@@ -103,6 +103,9 @@ class _Check:
                 self._place(step, path)
 
     def _triggers(self) -> None:
+        if self._spec.triggers and isinstance(self._spec.source.settings, DocumentsSettings):
+            message = "a process that starts with documents of a caller starts by no trigger"
+            self._report.key(codes.MISPLACED, message, ("spec", "triggers"))
         for index, trigger in enumerate(self._spec.triggers):
             here: Path = ("spec", "triggers", index, "schedule")
             problem = cron_problem(trigger.cron)

@@ -68,9 +68,11 @@ class _Program(ctypes.Structure):
 
 
 def limit(memory_bytes: int, cpu_s: int) -> None:
-    """The kernel's own bounds, which stand behind the filter."""
+    """The kernel's own bounds, which stand behind the filter. memory_bytes: beyond what the interpreter has by now."""
+    with open("/proc/self/statm") as file:
+        has = int(file.read().split()[0]) * resource.getpagesize()
     for what, value in (
-        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_AS, has + memory_bytes),
         (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),

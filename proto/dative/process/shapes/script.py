@@ -50,7 +50,7 @@ class ScriptSettings(ShapeSettings):
         validate_default=True,
         description="For a batch; the document at which it ends fails. At most 60s.",
     )
-    memory: int = Field(256, ge=32, le=MEMORY_MAX, description="MiB that its process may have.")
+    memory: int = Field(256, ge=16, le=MEMORY_MAX, description="MiB that it may have beyond its interpreter.")
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from dative.process.load import check
+from dative_atom.engine.dry_run import dry_run
+from dative_atom.engine.run import Surroundings
 from dative_atom.journal.contract import Counts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -140,6 +142,21 @@ def test_an_execution_that_ended_in_the_middle_tells_the_rest_the_next_time_and_
     assert sorted(first + rest) == sorted(
         [*((f"k{number}", 1, "update") for number in range(5)), ("new", 1, "add"), ("k5", None, "delete")]
     )
+
+
+def test_a_dry_run_tells_changes_keeps_nothing_and_takes_no_cut_read_for_deletions(engine: Any) -> None:
+    told(engine, snapshot(("a", 1), ("b", 2), ("c", 3)))
+    engine.system.rows = pa.table(snapshot(("a", 9), ("b", 2)))
+    engine.batch_rows = 1
+    for documents_max, counts in ((None, (3, 2, 1)), (1, (1, 1, 0))):
+        message = engine.message(STEPS % ALL + WRITE, "01DRY")
+        ran = dry_run(
+            message, engine.journal, Surroundings(engine.clock, engine.system.connect), documents_max=documents_max
+        )
+        assert ran.execution.failure is None, ran.execution.failure
+        found = ran.execution.counts
+        assert (found.read, found.written, found.filtered) == counts
+        assert engine.journal.snapshot_count("env/sync/changes") == 3
 
 
 SNAPSHOTS = st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 2)), min_size=1, max_size=4)

@@ -8,7 +8,7 @@ Only methods that are known to read are passed on; any other one, also one that 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -40,6 +40,9 @@ READS: Final = frozenset(
         "letter_profile",
         "receipts",
         "remembered",
+        "snapshot_bodies",
+        "snapshot_count",
+        "snapshot_hashes",
         "token_block",
         "xref_conflicts",
         "xref_page",
@@ -53,8 +56,10 @@ LETTERS_MAX: Final = 1000
 class DryJournal:
     """`journal.contract.Journal` for one execution that was never planned. Threads share it as they share a journal."""
 
-    def __init__(self, journal: Journal, execution: Execution) -> None:
+    def __init__(self, journal: Journal, execution: Execution, cut: Callable[[], bool] = lambda: False) -> None:
+        """cut: whether the source was read in part only."""
         self._journal = journal
+        self._cut = cut
         self._execution = execution
         self._prepared: Settlement | None = None
         self._next: dict[str, int] = {}
@@ -120,6 +125,10 @@ class DryJournal:
     def unknown_tokens(self, tokens: Sequence[str]) -> list[str]:
         """None is kept, so none is asked for."""
         return []
+
+    def snapshot_keys(self, owner: str, rows_max: int) -> Iterator[list[bytes]]:
+        """None where the source was read in part: what is missing then is not gone, and nobody knows what is."""
+        return iter(()) if self._cut() else self._journal.snapshot_keys(owner, rows_max)
 
     # --- cross-references: the journal's, and over them the rows that a table begins with -----------------------------
 

@@ -131,7 +131,7 @@ def dry_run(
     """
     process = read_process(Path(message.artifacts[message.process]))
     notes = _Notes(process, shown_max, documents_max)
-    dry = DryJournal(journal, _execution(message, process, surroundings))
+    dry = DryJournal(journal, _execution(message, process, surroundings), lambda: notes.cut)
     looking = replace(surroundings, connect=notes.connect(surroundings.connect))
     # The engine's own journal is the contract; a dry one keeps it as far as an execution asks.
     ended = run_execution(message, cast(Journal, dry), looking)

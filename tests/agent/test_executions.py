@@ -263,8 +263,10 @@ async def test_two_agents_in_one_data_directory_are_refused_with_the_others_proc
 def test_the_agent_loads_neither_engine_nor_its_libraries():
     import subprocess
 
+    # Of the language it knows which processes call which, and which fields are classified: files without a library.
     heavy = (
-        "duckdb pyarrow pydantic sqlglot dative_atom.engine dative_atom.connectors dative_atom.documents dative.process"
+        "duckdb pyarrow pydantic sqlglot ruamel dative_atom.engine dative_atom.connectors dative_atom.documents "
+        "dative.process.model dative.process.shapes dative.process.expression dative.process.load"
     )
     program = (
         "import sys, dative_atom.agent.agent, dative_atom.agent.cli, dative_atom.telemetry.otlp;"

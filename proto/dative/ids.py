@@ -7,7 +7,9 @@ passed in.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NewType
 
@@ -29,6 +31,10 @@ TraceId = NewType("TraceId", str)  # 32 hex digits
 SpanId = NewType("SpanId", str)  # 16 hex digits
 
 
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+"""From the alphabet of RFC 4648's base 32 to that of ULIDs."""
+
+
 def new_id(now: datetime) -> str:
     """A fresh ULID stamped `now` (aware): 26 characters, sortable by time, 80 random bits."""
     return str(ULID.from_datetime(now))
@@ -39,6 +45,20 @@ def derived_id(at: datetime, *parts: str) -> str:
     digest = hashlib.sha256("\x1f".join((at.isoformat(), *parts)).encode()).digest()
     milliseconds = int(at.timestamp() * 1000)
     return str(ULID(milliseconds.to_bytes(6, "big") + digest[:10]))
+
+
+def derived_ids(at: datetime, *parts: str, last: Iterable[str]) -> list[str]:
+    """`derived_id(at, *parts, each)` of each of `last`, in their order: for many at once, a sixth of the price."""
+    begun = hashlib.sha256("\x1f".join((at.isoformat(), *parts, "")).encode())
+    digests = []
+    for each in last:
+        digest = begun.copy()
+        digest.update(each.encode())
+        digests.append(digest.digest()[:10])
+    moment = str(ULID(int(at.timestamp() * 1000).to_bytes(6, "big") + bytes(10)))[:10]
+    # Ten bytes are sixteen letters exactly, so all of them together read as each alone.
+    letters = base64.b32encode(b"".join(digests)).translate(_CROCKFORD).decode()
+    return [moment + letters[start : start + 16] for start in range(0, len(letters), 16)]
 
 
 def scheduled_execution_id(

@@ -35,6 +35,7 @@ from dative.bundle.manifest import (
 )
 from dative.errors import DativeError
 from dative.errors import control as codes
+from dative.letters import taken_apart
 from dative.v1 import agent_pb2, agent_pb2_grpc, telemetry_pb2, telemetry_pb2_grpc
 
 
@@ -374,13 +375,14 @@ class FakeController(
             yield answer
 
     def heard(self, kind: str) -> list:
-        """Everything reported of one kind, in order."""
-        return [
-            getattr(record, kind)
-            for records in self.records.values()
-            for record in records
-            if record.WhichOneof("kind") == kind
-        ]
+        """Everything reported of one kind, in order; letters parked together, each as if it had come alone."""
+        found: list = []
+        for record in (record for records in self.records.values() for record in records):
+            if kind == "dead_letter" and record.WhichOneof("kind") == "dead_letters":
+                found += taken_apart(record.dead_letters)
+            elif record.WhichOneof("kind") == kind:
+                found.append(getattr(record, kind))
+        return found
 
     def events(self, kind: str) -> list[telemetry_pb2.Event]:
         return [event for event in self.heard("event") if event.kind == kind]

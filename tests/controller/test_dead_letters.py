@@ -11,6 +11,7 @@ import grpc.aio
 import pytest
 import sqlalchemy as sa
 from alembic import command as alembic
+from dative.letters import together
 from dative.rpc import error_from
 from dative.v1 import agent_pb2 as a
 from dative.v1 import control_pb2 as c
@@ -44,9 +45,12 @@ def letter(number: int = 1, **more: Any) -> y.DeadLetter:
 
 
 async def report(atom: Any, *letters: y.DeadLetter, first: int = 1) -> None:
+    await report_records(atom, [t.Record(dead_letter=one) for one in letters], first)
+
+
+async def report_records(atom: Any, records: list[t.Record], first: int = 1) -> None:
     async with atom.telemetry() as call:
         await asyncio.wait_for(call.read(), WITHIN_S)
-        records = [t.Record(dead_letter=one) for one in letters]
         await call.write(t.IngestRecordsRequest(spool_epoch="e", first_sequence=first, records=records))
         await asyncio.wait_for(call.read(), WITHIN_S)
 
@@ -101,6 +105,27 @@ async def test_letters_are_found_by_what_people_ask_for(world: Any) -> None:
     assert await code_of(call) == "rpc.invalid_argument"
 
 
+async def test_letters_reported_together_are_shown_each_as_if_it_had_come_alone(world: Any) -> None:
+    common = letter(1)
+    common.ClearField("dead_letter_id")
+    owns = [y.DeadLetter(dead_letter_id=letter(number).dead_letter_id, document=number) for number in range(1, 4)]
+    # No database takes such a number; the letters beside it stand all the same.
+    owns.insert(1, y.DeadLetter(dead_letter_id=letter(9).dead_letter_id, document=2**64 - 1))
+    await report_records(await world.new_atom(), list(together(common, owns)))
+    assert await listed(world) == [3, 2, 1]
+    for number in range(1, 4):
+        shown = await world.admin.call(
+            world.admin.dead_letter.GetDeadLetter,
+            c.GetDeadLetterRequest(dead_letter_id=letter(number).dead_letter_id),
+        )
+        expected = letter(1)
+        expected.dead_letter_id, expected.document = letter(number).dead_letter_id, number
+        for name in ("atom_id", "environment_id"):
+            setattr(expected, name, getattr(shown.dead_letter, name))
+        expected.expires_at.CopyFrom(common.expires_at)
+        assert shown.dead_letter == expected
+
+
 async def test_a_list_is_paged_and_carries_no_history(world: Any) -> None:
     history = [y.DeadLetterEvent(kind="failed", reason="x" * 1000)] * 50
     await report(await world.new_atom(), *(letter(number, history=history, reason="y" * 500) for number in range(9)))
@@ -144,7 +169,7 @@ def test_a_page_of_a_hundred_thousand_is_found_by_its_key(database: Database) ->
         sql.execute(dead_letters.dead_letter.insert(), rows)
 
     database.transact(fill)
-    database.transact(lambda sql: dead_letters.put(sql, reporter, letter(99_999, process="invoices")))
+    database.transact(lambda sql: dead_letters.put(sql, reporter, [letter(99_999, process="invoices")]))
     wanted = dead_letters.Wanted(environments=["env"])
 
     def plan(sql: Any) -> str:
@@ -183,7 +208,7 @@ def test_a_record_outlives_its_document(database: Database) -> None:
     expired = letter(1, state="expired")
     expired.expires_at.FromDatetime(NOW)
     ended_ms = expired.expires_at.ToMilliseconds()
-    database.transact(lambda sql: dead_letters.put(sql, Reporter("atom", "env", "default"), expired))
+    database.transact(lambda sql: dead_letters.put(sql, Reporter("atom", "env", "default"), [expired]))
     for before_ms, left in ((ended_ms - 1, 1), (ended_ms, 0)):
         database.transact(lambda sql, at=before_ms: dead_letters.forget(sql, expired_before_ms=at))
         found, _ = database.transact(lambda sql: dead_letters.page(sql, dead_letters.Wanted(state="")))

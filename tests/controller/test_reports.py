@@ -172,6 +172,7 @@ UNREADABLE = {
     "a bomb": t.Record(spans=t.Spans(otlp=zlib.compress(bytes(64 << 20)))),
     "no OTLP": t.Record(spans=t.Spans(otlp=zlib.compress(b"\xff\xff\xff"))),
     "a kind of the future": t.Record(),
+    "more letters than a record has": t.Record(dead_letters=t.DeadLetters(letters=[y.DeadLetter()] * 501)),
     "a number beyond any database": execution("B" * 26, read=2**64 - 1),
 }
 

@@ -224,7 +224,7 @@ async def test_a_dead_lettered_document_says_why_with_its_code(database: Databas
     letter = y.DeadLetter(
         dead_letter_id="D1", execution_id="X1", document=4, code="expression.cast_failed", reason="since: no date"
     )
-    database.transact(lambda sql: dead_letters.put(sql, REPORTER, letter))
+    database.transact(lambda sql: dead_letters.put(sql, REPORTER, [letter]))
     page = await find(database, Search(b"z"))
     one = page.documents[0]
     assert (one.reason, one.code, one.dead_letter_id) == ("since: no date", "expression.cast_failed", "D1")

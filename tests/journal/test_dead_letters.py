@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dative.clock import ManualClock
 from dative.errors import DativeError
 from dative.ids import DeadLetterId, ExecutionId, ProcessName, StepId
+from dative.letters import taken_apart
 from dative.v1 import telemetry_pb2
 from dative_atom.journal import database
 from dative_atom.journal.contract import Counts, Execution, ExecutionState, Settlement
@@ -64,8 +65,16 @@ def settle(
 
 
 def reported(journal: SqliteJournal, kind: str) -> list[Any]:
-    records = [telemetry_pb2.Record.FromString(record.body) for record in journal.outbox(0, rows_max=10_000)]
-    return [getattr(record, kind) for record in records if record.WhichOneof("kind") == kind]
+    """Everything reported of one kind; letters that were parked together, each as if it had come alone."""
+    found: list[Any] = []
+    for kept in journal.outbox(0, rows_max=10_000):
+        record = telemetry_pb2.Record.FromString(kept.body)
+        assert record.WhichOneof("kind") == kept.kind
+        if kind == "dead_letter" and kept.kind == "dead_letters":
+            found += taken_apart(record.dead_letters)
+        elif kept.kind == kind:
+            found.append(getattr(record, kind))
+    return found
 
 
 def again(execution: Execution, number: int = 9, **changes: Any) -> Execution:

@@ -12,6 +12,7 @@ import pytest
 from dative.clock import ManualClock
 from dative.errors import DativeError
 from dative.ids import DeadLetterId, ExecutionId, StepId
+from dative.letters import taken_apart
 from dative.v1 import telemetry_pb2
 from dative_atom.journal import database
 from dative_atom.journal.contract import (
@@ -197,9 +198,10 @@ def test_a_payload_is_nowhere_on_disk_in_the_clear(
 def test_a_dead_letter_is_reported_without_its_payload(journal: SqliteJournal, execution: Execution) -> None:
     journal.settle(settlement(execution, dead_letters=[parked(3)]))
     (record,) = records(journal)
-    assert record.dead_letter.environment_id == "env"
-    assert (record.dead_letter.code, record.dead_letter.field) == ("expression.cast_failed", "since")
-    assert dict(record.dead_letter.keys) == {"Id": "001"}
+    (letter,) = taken_apart(record.dead_letters)
+    assert letter.environment_id == "env"
+    assert (letter.code, letter.field) == ("expression.cast_failed", "since")
+    assert dict(letter.keys) == {"Id": "001"}
     assert b"canary" not in record.SerializeToString()
 
 

@@ -14,26 +14,28 @@ from dative_atom.documents.json import described, to_json
 from dative_atom.engine.routing import Flow, Parked, rows_of
 from dative_atom.journal.contract import ParkedDocument, Profile
 
+_ERRORS = (DOCUMENT, ERROR_STEP, ERROR_CODE, ERROR_REASON, ERROR_FIELD)
+
 
 def parked_documents(
     flow: Flow, classified: Container[str], tracked: Sequence[str], origins: Sequence[DeadLetterId]
 ) -> list[ParkedDocument]:
     """What the journal keeps of the flow's parked documents. origins: of a retry, one per source row."""
     first = flow.source.column(DOCUMENT)[0].as_py() if flow.source.num_rows else 0
+    secret = [name for name in flow.source.schema.names if name in classified]
     documents = []
     for parked in _of_sources(flow):
+        numbers, *errors = (parked.errors.column(name).to_pylist() for name in _ERRORS)
         rows = to_json(payload(rows_of(flow.source, parked.errors.column(DOCUMENT))))
-        secret = [name for name in flow.source.schema.names if name in classified]
-        for error, row in zip(parked.errors.to_pylist(), rows, strict=True):
-            number = error[DOCUMENT]
+        for number, step, code, reason, named, row in zip(numbers, *errors, rows, strict=True):
             documents.append(
                 ParkedDocument(
                     document=number,
                     queue=parked.queue,
-                    step=StepId(error[ERROR_STEP]),
-                    code=error[ERROR_CODE],
-                    reason=error[ERROR_REASON],
-                    field=error[ERROR_FIELD],
+                    step=StepId(step),
+                    code=code,
+                    reason=reason,
+                    field=named,
                     payload=row,
                     classified=[name for name in secret if name in row],
                     keys={name: str(row[name]) for name in tracked if row.get(name) is not None},

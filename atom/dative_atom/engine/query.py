@@ -42,6 +42,7 @@ _DATA_ERRORS: Final = (
 
 
 _Numbered = tuple[int, tuple[str, Expression]]
+_Verdict = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -169,9 +170,19 @@ class Query:
         """
         self.watch.strict_rows += suspects.num_rows
         columns = [part for index, (_, item) in outputs for part in _verdict(index, item)]
-        found = self._run(session, columns, suspects).to_pylist()
-        failures = (_failure(row, verdict, outputs) for row, verdict in zip(rows, found, strict=True))
-        return [failure for failure in failures if failure is not None]
+        found = self._run(session, columns, suspects)
+        verdicts = zip(
+            *(found.column(f"{part}{index}").to_pylist() for index, _ in outputs for part in "fps"), strict=True
+        )
+        # Rows that fail alike are told alike, and a bad column fails alike in most of its rows.
+        told: dict[_Verdict, tuple[str, str, str] | None] = {}
+        failures = []
+        for row, verdict in zip(rows, verdicts, strict=True):
+            if verdict not in told:
+                told[verdict] = _told(verdict, outputs)
+            if (reason := told[verdict]) is not None:
+                failures.append(Failure(row, *reason))
+        return failures
 
     def _strictly(self, session: Session, batch: pa.RecordBatch) -> Evaluation:
         """The whole batch in its strict form: dear, and taken only when the fast query failed as a whole."""
@@ -202,17 +213,17 @@ def _projected(batch: pa.RecordBatch, used: frozenset[str]) -> pa.RecordBatch:
     )
 
 
-def _failure(row: int, verdict: dict[str, Any], outputs: Sequence[_Numbered]) -> Failure | None:
-    for index, (name, item) in outputs:
-        if not verdict[f"f{index}"]:
+def _told(verdict: _Verdict, outputs: Sequence[_Numbered]) -> tuple[str, str, str] | None:
+    """(code, reason, field) of the first output that failed. verdict: `_verdict` of each output, one after the other."""
+    for at, (_, (name, item)) in enumerate(outputs):
+        failed, place, shape = verdict[3 * at : 3 * at + 3]
+        if not failed:
             continue
-        place = verdict[f"p{index}"]
         if place is None:
-            return Failure(row, "expression.evaluation_failed", f"{name} can not be computed for this document", name)
+            return "expression.evaluation_failed", f"{name} can not be computed for this document", name
         fallible = item.fallibles[place]
-        shape = verdict[f"s{index}"]
         of = f" for a value of the form {shape!r}" if shape else ""
-        return Failure(row, fallible.code, f"{name}: {fallible.text} failed{of}", name)
+        return fallible.code, f"{name}: {fallible.text} failed{of}", name
     return None
 
 

@@ -1,23 +1,23 @@
 """Dead letters: parked with their sealed document, edited, retried under their own identity, reported as they move.
 
 A row is in two sealed parts, so that nobody unseals five megabytes to read a reason: `parked` (why, keys, history) and
-`payload` (the document). What a person does to many at once is in `letter_changes`, retries in chunks in `retries`.
+`payload` (the document). A batch's are parked in `parking`; what a person does to many is in `letter_changes`, retries in
+chunks in `retries`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from dative.errors import RejectDocument
 from dative.errors import journal as codes
 from dative.errors.dead_letters import CHANGED, PAYLOAD_GONE
-from dative.ids import DeadLetterId, ExecutionId, ProcessName, derived_id
+from dative.ids import DeadLetterId, ExecutionId, ProcessName
 from dative.v1 import telemetry_pb2, types_pb2
 
 from dative_atom.journal.contract import Execution
@@ -28,14 +28,11 @@ from dative_atom.journal.letters import DeadLetter, LetterEvent, ParkedDocument,
 
 HISTORY_MAX: Final = 50
 """Events kept of one letter. At the bound the second oldest goes: the first failure always stays."""
-TEXT_MAX: Final = 1000
-KEY_MAX: Final = 200
-"""Characters of a reason and of a key; longer ones are cut, or one record could outgrow a message."""
 COLUMNS: Final = (
     "dead_letter_id, execution_id, process, created_at, expires_at, attempts, state, parked, trace_id, revision,"
     " assignee, length(payload)"
 )
-_SEALING_BYTES: Final = 28
+SEALING_BYTES: Final = 28
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class DeadLetters(Executions):
             edited = self._edited(db, dead_letter_id, fields, expected_revision)
             db.execute(
                 "UPDATE dead_letter SET payload = ? WHERE dead_letter_id = ?",
-                (self._sealed_payload(edited.parked.payload, dead_letter_id), dead_letter_id),
+                (self.sealed_payload(edited.parked.payload, dead_letter_id), dead_letter_id),
             )
             event = LetterEvent("edited", self.clock.now(), actor, fields=sorted(fields))
             return self.moved(db, edited, event)
@@ -120,84 +117,7 @@ class DeadLetters(Executions):
             if found is not None:
                 self.moved(db, found, LetterEvent("revealed", self.clock.now(), actor))
 
-    # ---- parking and coming to rest -----------------------------------------------------------------------------
-
-    def park(
-        self, db: sqlite3.Connection, execution: Execution, parked: ParkedDocument, profile: str | None = None
-    ) -> None:
-        """Keep a document, inside the caller's transaction: a new dead letter, or its origin waiting again.
-
-        profile: what `keep_profile` gave for the profile of its batch.
-        """
-        now = self.clock.now()
-        parked = replace(
-            parked,
-            reason=parked.reason[:TEXT_MAX],
-            keys={name: value[:KEY_MAX] for name, value in parked.keys.items()},
-        )
-        former = self.letter(db, parked.origin) if parked.origin else None
-        letter = DeadLetter(
-            dead_letter_id=former.dead_letter_id if former else _identity(execution, parked),
-            execution_id=former.execution_id if former else execution.execution_id,
-            process=execution.process,
-            created_at=former.created_at if former else now,
-            expires_at=now + timedelta(seconds=parked.keep_s),
-            attempts=former.attempts + 1 if former else 1,
-            state="waiting",
-            parked=parked,
-            trace_id=execution.trace_id,
-            revision=former.revision if former else 0,
-            assignee=former.assignee if former else "",
-            history=former.history if former else (),
-        )
-        event = _failed(execution, letter.parked, now)
-        if former is None:
-            self._insert(db, recorded(letter, event), execution.stream, profile)
-            return
-        # A letter that is retried keeps its payload as it stands: a retry reads it and never changes it.
-        db.execute(
-            "UPDATE dead_letter SET queue = ?, attempts = ?, trace_id = ?, code = ?, announced = 0,"
-            " profile = coalesce(?, profile) WHERE dead_letter_id = ?",
-            (parked.queue, letter.attempts, letter.trace_id, parked.code, profile, letter.dead_letter_id),
-        )
-        self.moved(db, letter, event)
-
-    def _insert(self, db: sqlite3.Connection, letter: DeadLetter, stream: str, profile: str | None) -> None:
-        """A new row, in one statement: many documents may be parked at once."""
-        identity = letter.dead_letter_id
-        payload = self._sealed_payload(letter.parked.payload, identity)
-        db.execute(
-            "INSERT OR REPLACE INTO dead_letter (dead_letter_id, execution_id, queue, state, attempts, created_at,"
-            " expires_at, process, stream, trace_id, parked, payload, profile, code, assignee, revision)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)",
-            (
-                identity,
-                letter.execution_id,
-                letter.parked.queue,
-                letter.state,
-                letter.attempts,
-                letter.created_at.isoformat(),
-                letter.expires_at.isoformat(),
-                letter.process,
-                stream,
-                letter.trace_id,
-                self._sealed_kept(letter),
-                payload,
-                profile,
-                letter.parked.code,
-                letter.revision,
-            ),
-        )
-        self._tell(db, replace(letter, payload_bytes=_size(len(payload))), stream)
-
-    def keep_profile(self, db: sqlite3.Connection, profile: Profile | None) -> str | None:
-        """Keep a profile once, however many letters have it; returns what `park` takes."""
-        if profile is None:
-            return None
-        body = _encode(profile)
-        digest = hashlib.sha256(body).hexdigest()
-        db.execute("INSERT OR IGNORE INTO dead_letter_profile VALUES (?, ?)", (digest, body))
-        return digest
+    # ---- coming to rest -------------------------------------------------------------------------------------------
 
     def resolve(self, db: sqlite3.Connection, execution: Execution, dead_letter_id: DeadLetterId) -> None:
         """Its document has come to rest now, inside the caller's transaction."""
@@ -313,7 +233,7 @@ class DeadLetters(Executions):
         payload = _payload(self.unseal(sealed, f"{identity}/payload"))
         return replace(letter, parked=replace(letter.parked, payload=payload))
 
-    def _sealed_payload(self, payload: Mapping[str, Any], dead_letter_id: str) -> bytes:
+    def sealed_payload(self, payload: Mapping[str, Any], dead_letter_id: str) -> bytes:
         return self.seal(_encode(payload), f"{dead_letter_id}/payload")
 
     def _profile(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> Profile | None:
@@ -335,7 +255,7 @@ class DeadLetters(Executions):
                 "UPDATE dead_letter SET parked = ?, payload = ?, code = ? WHERE dead_letter_id = ?",
                 (
                     self.seal(_encode(_Kept(replace(parked, payload={}))), identity),
-                    self._sealed_payload(parked.payload, identity),
+                    self.sealed_payload(parked.payload, identity),
                     parked.code,
                     identity,
                 ),
@@ -385,19 +305,6 @@ def _event_message(event: LetterEvent) -> types_pb2.DeadLetterEvent:
     return message
 
 
-def _failed(execution: Execution, parked: ParkedDocument, at: datetime) -> LetterEvent:
-    return LetterEvent(
-        "failed",
-        at,
-        execution_id=execution.execution_id,
-        step=parked.step,
-        code=parked.code,
-        reason=parked.reason,
-        field=parked.field,
-        trace_id=execution.trace_id,
-    )
-
-
 def _since(letter: DeadLetter) -> str:
     """ " in execution …, by anna": how it came into the state that it is in."""
     last = letter.history[-1] if letter.history else None
@@ -408,9 +315,4 @@ def _since(letter: DeadLetter) -> str:
 
 
 def _size(sealed: int | None) -> int:
-    return sealed - _SEALING_BYTES if sealed else 0
-
-
-def _identity(execution: Execution, parked: ParkedDocument) -> DeadLetterId:
-    """Made from the document's identity, so that settling twice parks it once; sorted by the execution's plan."""
-    return DeadLetterId(derived_id(execution.planned_at, execution.execution_id, str(parked.document)))
+    return sealed - SEALING_BYTES if sealed else 0

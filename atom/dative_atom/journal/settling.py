@@ -16,6 +16,7 @@ from dative.v1 import telemetry_pb2
 
 from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
 from dative_atom.journal.framing import length_prefix
+from dative_atom.journal.parking import Parking
 from dative_atom.journal.receipts import ReceiptBook
 from dative_atom.journal.retries import Retries
 from dative_atom.journal.sequences import Sequences
@@ -31,8 +32,11 @@ POSITION_BYTES_MAX: Final = 4096
 _TRACKED_FIELD: Final = telemetry_pb2.Record.DESCRIPTOR.fields_by_name["tracked_documents"].number
 
 
-class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
+class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
     """See the module; the contract's words stand in `contract.Journal`."""
+
+    _preparing: tuple[bytes, Settlement] | None = None
+    """What this journal prepared last, beside its bytes: where these are still on disk, they need not be read again."""
 
     def resume(self, execution_id: ExecutionId) -> Resume:
         with self.reading() as db:
@@ -49,6 +53,7 @@ class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
         body = self.seal(_encode(settlement), settlement.execution_id)
         with self.transaction() as db:
             db.execute("INSERT OR REPLACE INTO prepared VALUES (?, ?)", (settlement.execution_id, body))
+        self._preparing = body, settlement
 
     def prepared(self, execution_id: ExecutionId) -> Settlement | None:
         with self.reading() as db:
@@ -57,6 +62,7 @@ class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
     def discard(self, execution_id: ExecutionId) -> None:
         with self.transaction() as db:
             db.execute("DELETE FROM prepared WHERE execution_id = ?", (execution_id,))
+        self._preparing = None
 
     def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
         with self.transaction() as db:
@@ -71,7 +77,9 @@ class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
                 raise StopRun(
                     f"execution {settlement.execution_id} is {execution.state.value}", code=codes.ALREADY_FINISHED
                 )
-            return self._settled(db, execution, settlement)
+            counts = self._settled(db, execution, settlement)
+        self._preparing = None
+        return counts
 
     def _settled(self, db: sqlite3.Connection, execution: Execution, settlement: Settlement) -> Counts:
         next_batch = db.execute(
@@ -94,8 +102,7 @@ class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
         db.executemany("INSERT INTO cached (execution_id, body) VALUES (?, ?)", sealed)
         self._remember(db, owner, settlement.remembered)
         self._remember(db, settlement.stream, settlement.persisted)
-        for parked in settlement.dead_letters:
-            self.park(db, execution, parked, profile)
+        self.park(db, execution, settlement.dead_letters, profile)
         for dead_letter_id in settlement.resolved:
             self.resolve(db, execution, dead_letter_id)
         for links in settlement.links:
@@ -148,7 +155,12 @@ class Settling(Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
 
     def _prepared(self, db: sqlite3.Connection, execution_id: ExecutionId) -> Settlement | None:
         row = db.execute("SELECT body FROM prepared WHERE execution_id = ?", (execution_id,)).fetchone()
-        return _settlement(self.unseal(row[0], execution_id)) if row else None
+        if row is None:
+            return None
+        preparing = self._preparing
+        if preparing is not None and preparing[0] == row[0]:
+            return preparing[1]
+        return _settlement(self.unseal(row[0], execution_id))
 
     def position(self, stream: str) -> bytes | None:
         with self.reading() as db:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from dative.clock import Clock
 from dative.errors import DativeError
 from dative.errors.rpc import INVALID
+from dative.letters import taken_apart
 from dative.rpc import status_of
-from dative.v1 import telemetry_pb2
+from dative.v1 import telemetry_pb2, types_pb2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -39,6 +40,7 @@ class Item:
 
     record: telemetry_pb2.Record
     spans: list[traces.SpanRow] = field(default_factory=list)
+    letters: list[types_pb2.DeadLetter] = field(default_factory=list)
     request: ExportTraceServiceRequest | None = None
     unreadable: DativeError | None = None
 
@@ -126,22 +128,26 @@ class Ingestor:
 
 
 def _decoded(record: telemetry_pb2.Record, reporter: Reporter) -> Item:
-    """The record, its spans unpacked: outside the transaction, in a thread."""
-    if record.WhichOneof("kind") != "spans":
-        return Item(record)
+    """The record, what it holds many of unpacked: outside the transaction, in a thread."""
+    kind = record.WhichOneof("kind")
     try:
-        rows, request = decode(
-            record.spans.otlp,
-            {
-                "service.instance.id": reporter.atom_id,
-                "dative.atom.id": reporter.atom_id,
-                "dative.environment.id": reporter.environment_id,
-                "dative.molecule": reporter.molecule_id,
-            },
-        )
+        if kind == "spans":
+            rows, request = decode(record.spans.otlp, _resource(reporter))
+            return Item(record, rows, request=request)
+        if kind == "dead_letters":
+            return Item(record, letters=taken_apart(record.dead_letters))
     except DativeError as broken:
         return Item(record, unreadable=broken)
-    return Item(record, rows, request)
+    return Item(record)
+
+
+def _resource(reporter: Reporter) -> dict[str, str]:
+    return {
+        "service.instance.id": reporter.atom_id,
+        "dative.atom.id": reporter.atom_id,
+        "dative.environment.id": reporter.environment_id,
+        "dative.molecule": reporter.molecule_id,
+    }
 
 
 def _store(sql: Connection, batch: Batch, now_ms: int) -> tuple[int, list[Item]]:
@@ -167,6 +173,13 @@ def _put(sql: Connection, batch: Batch, sequence: int, item: Item, now_ms: int) 
             if isinstance(refused, DBAPIError) and refused.connection_invalidated:
                 raise
             kind = item.record.WhichOneof("kind")
+            if len(item.letters) > 1:
+                # One that is refused never holds up the ones beside it.
+                for letter in item.letters:
+                    alone = Item(item.record, letters=[letter])
+                    _put(sql, batch, sequence, alone, now_ms)
+                    item.unreadable = item.unreadable or alone.unreadable
+                return
             item.unreadable = DativeError(f"record {sequence} ({kind}) was refused by the store", code=INVALID)
     if item.unreadable is not None:
         event = telemetry_pb2.Event(kind="report.unreadable", status=status_of(item.unreadable), occurred_at_ms=now_ms)
@@ -178,7 +191,9 @@ def _put_record(sql: Connection, batch: Batch, sequence: int, item: Item, now_ms
     if kind == "execution":
         reports.put_execution(sql, batch.reporter, record.execution, now_ms)
     elif kind == "dead_letter":
-        dead_letters.put(sql, batch.reporter, record.dead_letter)
+        dead_letters.put(sql, batch.reporter, [record.dead_letter])
+    elif kind == "dead_letters":
+        dead_letters.put(sql, batch.reporter, item.letters)
     elif kind == "spans":
         traces.add(sql, item.spans)
     elif kind == "tracked_documents":

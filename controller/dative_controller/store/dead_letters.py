@@ -39,12 +39,31 @@ class Wanted:
     created_before_ms: int = 0
 
 
-def put(connection: Connection, reporter: Reporter, reported: types_pb2.DeadLetter) -> None:
+def put(connection: Connection, reporter: Reporter, reported: Sequence[types_pb2.DeadLetter]) -> None:
     """Newest wins: by revision, then by attempts, then by state. Another environment's row is never touched."""
+    if not reported:
+        return
+    statement = insert(connection, dead_letter)
+    new = statement.excluded
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["dead_letter_id"],
+            set_={name: new[name] for name in dead_letter.c.keys() if name != "dead_letter_id"},  # noqa: SIM118
+            where=and_(
+                dead_letter.c.environment_id == new.environment_id,
+                newer(new, dead_letter, ("revision", "attempts", "state_rank")),
+            ),
+        ),
+        [_row(reporter, letter) for letter in reported],
+    )
+
+
+def _row(reporter: Reporter, reported: types_pb2.DeadLetter) -> dict[str, Any]:
     body = types_pb2.DeadLetter()
     body.CopyFrom(reported)
     body.atom_id, body.environment_id = reporter.atom_id, reporter.environment_id
-    values = {
+    return {
+        "dead_letter_id": body.dead_letter_id,
         "environment_id": body.environment_id,
         "atom_id": body.atom_id,
         "execution_id": body.execution_id,
@@ -61,15 +80,6 @@ def put(connection: Connection, reporter: Reporter, reported: types_pb2.DeadLett
         "revision": body.revision,
         "body": body.SerializeToString(),
     }
-    statement = insert(connection, dead_letter).values(dead_letter_id=body.dead_letter_id, **values)
-    fresher = newer(statement.excluded, dead_letter, ("revision", "attempts", "state_rank"))
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["dead_letter_id"],
-            set_=values,
-            where=and_(dead_letter.c.environment_id == body.environment_id, fresher),
-        )
-    )
 
 
 def page(

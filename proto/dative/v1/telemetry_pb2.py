@@ -26,7 +26,7 @@ from dative.v1 import types_pb2 as dative_dot_v1_dot_types__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64\x61tive/v1/telemetry.proto\x12\tdative.v1\x1a\x15\x64\x61tive/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\"g\n\x14IngestRecordsRequest\x12\x13\n\x0bspool_epoch\x18\x01 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x02 \x01(\x04\x12\"\n\x07records\x18\x03 \x03(\x0b\x32\x11.dative.v1.Record\"v\n\x15IngestRecordsResponse\x12\x13\n\x0bspool_epoch\x18\x01 \x01(\t\x12\x1a\n\x12\x63ommitted_sequence\x18\x02 \x01(\x04\x12,\n\tslow_down\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x90\x02\n\x06Record\x12)\n\texecution\x18\x01 \x01(\x0b\x32\x14.dative.v1.ExecutionH\x00\x12,\n\x0b\x64\x65\x61\x64_letter\x18\x02 \x01(\x0b\x32\x15.dative.v1.DeadLetterH\x00\x12!\n\x05spans\x18\x03 \x01(\x0b\x32\x10.dative.v1.SpansH\x00\x12\x38\n\x11tracked_documents\x18\x04 \x01(\x0b\x32\x1b.dative.v1.TrackedDocumentsH\x00\x12%\n\x07\x64ropped\x18\x05 \x01(\x0b\x32\x12.dative.v1.DroppedH\x00\x12!\n\x05\x65vent\x18\x06 \x01(\x0b\x32\x10.dative.v1.EventH\x00\x42\x06\n\x04kind\":\n\x05Spans\x12\x0c\n\x04otlp\x18\x01 \x01(\x0c\x12\r\n\x05items\x18\x02 \x01(\r\x12\x14\n\x0c\x65xecution_id\x18\x03 \x01(\t\"\xc4\x01\n\x10TrackedDocuments\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x04\x12\x0c\n\x04rows\x18\x04 \x01(\r\x12\r\n\x05\x61rrow\x18\x05 \x01(\x0c\x12\x17\n\x0fprocess_version\x18\x06 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x0c\n\x04part\x18\x08 \x01(\r\x12\x15\n\rsettled_at_ms\x18\t \x01(\x04\x12\x0e\n\x06hashed\x18\n \x01(\x08\"8\n\x07\x44ropped\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xad\x01\n\x05\x45vent\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12!\n\x06status\x18\x02 \x01(\x0b\x32\x11.dative.v1.Status\x12\x16\n\x0eoccurred_at_ms\x18\x03 \x01(\x04\x12,\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1c.dative.v1.Event.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32j\n\x10TelemetryService\x12V\n\rIngestRecords\x12\x1f.dative.v1.IngestRecordsRequest\x1a .dative.v1.IngestRecordsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64\x61tive/v1/telemetry.proto\x12\tdative.v1\x1a\x15\x64\x61tive/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\"g\n\x14IngestRecordsRequest\x12\x13\n\x0bspool_epoch\x18\x01 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x02 \x01(\x04\x12\"\n\x07records\x18\x03 \x03(\x0b\x32\x11.dative.v1.Record\"v\n\x15IngestRecordsResponse\x12\x13\n\x0bspool_epoch\x18\x01 \x01(\t\x12\x1a\n\x12\x63ommitted_sequence\x18\x02 \x01(\x04\x12,\n\tslow_down\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc0\x02\n\x06Record\x12)\n\texecution\x18\x01 \x01(\x0b\x32\x14.dative.v1.ExecutionH\x00\x12,\n\x0b\x64\x65\x61\x64_letter\x18\x02 \x01(\x0b\x32\x15.dative.v1.DeadLetterH\x00\x12!\n\x05spans\x18\x03 \x01(\x0b\x32\x10.dative.v1.SpansH\x00\x12\x38\n\x11tracked_documents\x18\x04 \x01(\x0b\x32\x1b.dative.v1.TrackedDocumentsH\x00\x12%\n\x07\x64ropped\x18\x05 \x01(\x0b\x32\x12.dative.v1.DroppedH\x00\x12!\n\x05\x65vent\x18\x06 \x01(\x0b\x32\x10.dative.v1.EventH\x00\x12.\n\x0c\x64\x65\x61\x64_letters\x18\x07 \x01(\x0b\x32\x16.dative.v1.DeadLettersH\x00\x42\x06\n\x04kind\"\\\n\x0b\x44\x65\x61\x64Letters\x12%\n\x06\x63ommon\x18\x01 \x01(\x0b\x32\x15.dative.v1.DeadLetter\x12&\n\x07letters\x18\x02 \x03(\x0b\x32\x15.dative.v1.DeadLetter\":\n\x05Spans\x12\x0c\n\x04otlp\x18\x01 \x01(\x0c\x12\r\n\x05items\x18\x02 \x01(\r\x12\x14\n\x0c\x65xecution_id\x18\x03 \x01(\t\"\xc4\x01\n\x10TrackedDocuments\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x04\x12\x0c\n\x04rows\x18\x04 \x01(\r\x12\r\n\x05\x61rrow\x18\x05 \x01(\x0c\x12\x17\n\x0fprocess_version\x18\x06 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x0c\n\x04part\x18\x08 \x01(\r\x12\x15\n\rsettled_at_ms\x18\t \x01(\x04\x12\x0e\n\x06hashed\x18\n \x01(\x08\"8\n\x07\x44ropped\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xad\x01\n\x05\x45vent\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12!\n\x06status\x18\x02 \x01(\x0b\x32\x11.dative.v1.Status\x12\x16\n\x0eoccurred_at_ms\x18\x03 \x01(\x04\x12,\n\x06\x66ields\x18\x04 \x03(\x0b\x32\x1c.dative.v1.Event.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32j\n\x10TelemetryService\x12V\n\rIngestRecords\x12\x1f.dative.v1.IngestRecordsRequest\x1a .dative.v1.IngestRecordsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,17 +40,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTRECORDSRESPONSE']._serialized_start=200
   _globals['_INGESTRECORDSRESPONSE']._serialized_end=318
   _globals['_RECORD']._serialized_start=321
-  _globals['_RECORD']._serialized_end=593
-  _globals['_SPANS']._serialized_start=595
-  _globals['_SPANS']._serialized_end=653
-  _globals['_TRACKEDDOCUMENTS']._serialized_start=656
-  _globals['_TRACKEDDOCUMENTS']._serialized_end=852
-  _globals['_DROPPED']._serialized_start=854
-  _globals['_DROPPED']._serialized_end=910
-  _globals['_EVENT']._serialized_start=913
-  _globals['_EVENT']._serialized_end=1086
-  _globals['_EVENT_FIELDSENTRY']._serialized_start=1041
-  _globals['_EVENT_FIELDSENTRY']._serialized_end=1086
-  _globals['_TELEMETRYSERVICE']._serialized_start=1088
-  _globals['_TELEMETRYSERVICE']._serialized_end=1194
+  _globals['_RECORD']._serialized_end=641
+  _globals['_DEADLETTERS']._serialized_start=643
+  _globals['_DEADLETTERS']._serialized_end=735
+  _globals['_SPANS']._serialized_start=737
+  _globals['_SPANS']._serialized_end=795
+  _globals['_TRACKEDDOCUMENTS']._serialized_start=798
+  _globals['_TRACKEDDOCUMENTS']._serialized_end=994
+  _globals['_DROPPED']._serialized_start=996
+  _globals['_DROPPED']._serialized_end=1052
+  _globals['_EVENT']._serialized_start=1055
+  _globals['_EVENT']._serialized_end=1228
+  _globals['_EVENT_FIELDSENTRY']._serialized_start=1183
+  _globals['_EVENT_FIELDSENTRY']._serialized_end=1228
+  _globals['_TELEMETRYSERVICE']._serialized_start=1230
+  _globals['_TELEMETRYSERVICE']._serialized_end=1336
 # @@protoc_insertion_point(module_scope)

@@ -31,20 +31,30 @@ class IngestRecordsResponse(_message.Message):
     def __init__(self, spool_epoch: _Optional[str] = ..., committed_sequence: _Optional[int] = ..., slow_down: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Record(_message.Message):
-    __slots__ = ("execution", "dead_letter", "spans", "tracked_documents", "dropped", "event")
+    __slots__ = ("execution", "dead_letter", "spans", "tracked_documents", "dropped", "event", "dead_letters")
     EXECUTION_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTER_FIELD_NUMBER: _ClassVar[int]
     SPANS_FIELD_NUMBER: _ClassVar[int]
     TRACKED_DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     execution: _types_pb2.Execution
     dead_letter: _types_pb2.DeadLetter
     spans: Spans
     tracked_documents: TrackedDocuments
     dropped: Dropped
     event: Event
-    def __init__(self, execution: _Optional[_Union[_types_pb2.Execution, _Mapping]] = ..., dead_letter: _Optional[_Union[_types_pb2.DeadLetter, _Mapping]] = ..., spans: _Optional[_Union[Spans, _Mapping]] = ..., tracked_documents: _Optional[_Union[TrackedDocuments, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ..., event: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
+    dead_letters: DeadLetters
+    def __init__(self, execution: _Optional[_Union[_types_pb2.Execution, _Mapping]] = ..., dead_letter: _Optional[_Union[_types_pb2.DeadLetter, _Mapping]] = ..., spans: _Optional[_Union[Spans, _Mapping]] = ..., tracked_documents: _Optional[_Union[TrackedDocuments, _Mapping]] = ..., dropped: _Optional[_Union[Dropped, _Mapping]] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., dead_letters: _Optional[_Union[DeadLetters, _Mapping]] = ...) -> None: ...
+
+class DeadLetters(_message.Message):
+    __slots__ = ("common", "letters")
+    COMMON_FIELD_NUMBER: _ClassVar[int]
+    LETTERS_FIELD_NUMBER: _ClassVar[int]
+    common: _types_pb2.DeadLetter
+    letters: _containers.RepeatedCompositeFieldContainer[_types_pb2.DeadLetter]
+    def __init__(self, common: _Optional[_Union[_types_pb2.DeadLetter, _Mapping]] = ..., letters: _Optional[_Iterable[_Union[_types_pb2.DeadLetter, _Mapping]]] = ...) -> None: ...
 
 class Spans(_message.Message):
     __slots__ = ("otlp", "items", "execution_id")

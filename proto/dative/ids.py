@@ -47,17 +47,24 @@ def derived_id(at: datetime, *parts: str) -> str:
     return str(ULID(milliseconds.to_bytes(6, "big") + digest[:10]))
 
 
-def derived_ids(at: datetime, *parts: str, last: Iterable[str]) -> list[str]:
-    """`derived_id(at, *parts, each)` of each of `last`, in their order: for many at once, a sixth of the price."""
-    begun = hashlib.sha256("\x1f".join((at.isoformat(), *parts, "")).encode())
-    digests = []
-    for each in last:
-        digest = begun.copy()
-        digest.update(each.encode())
-        digests.append(digest.digest()[:10])
-    moment = str(ULID(int(at.timestamp() * 1000).to_bytes(6, "big") + bytes(10)))[:10]
+def document_ids(at: datetime, execution_id: ExecutionId, documents: Iterable[int]) -> list[str]:
+    """ULIDs that the same `at` (aware), execution and document number always give; documents: 0 <= number < 2**64.
+
+    Time from `at`; 64 bits from the SHA-256 of the execution and the number's block of 65,536; then its place in that
+    block. So documents that are kept together lie together in an index, and are found in their order.
+    """
+    milliseconds = int(at.timestamp() * 1000).to_bytes(6, "big")
+    blocks: dict[int, bytes] = {}
+    made = []
+    for document in documents:
+        block = document >> 16
+        if block not in blocks:
+            named = "\x1f".join((at.isoformat(), execution_id, str(block)))
+            blocks[block] = hashlib.sha256(named.encode()).digest()[:8]
+        made.append(blocks[block] + (document & 0xFFFF).to_bytes(2, "big"))
     # Ten bytes are sixteen letters exactly, so all of them together read as each alone.
-    letters = base64.b32encode(b"".join(digests)).translate(_CROCKFORD).decode()
+    letters = base64.b32encode(b"".join(made)).translate(_CROCKFORD).decode()
+    moment = str(ULID(milliseconds + bytes(10)))[:10]
     return [moment + letters[start : start + 16] for start in range(0, len(letters), 16)]
 
 

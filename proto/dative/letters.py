@@ -5,7 +5,7 @@ What they have in common is said once. Both ends live here, with the bounds that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dative.errors import DativeError
@@ -19,22 +19,21 @@ APART_BYTES_MAX: Final = 8 * 1024 * 1024
 """Of what a record becomes when it is taken apart: few bytes must not become many at whoever takes them in."""
 
 
-def together(common: types_pb2.DeadLetter, letters: Iterable[types_pb2.DeadLetter]) -> Iterator[telemetry_pb2.Record]:
+def together(common: types_pb2.DeadLetter, letters: Sequence[types_pb2.DeadLetter]) -> Iterator[telemetry_pb2.Record]:
     """Records of these letters, in their order. letters: with the fields only that `common` does not have."""
-    base = common.ByteSize()
-    made, room = telemetry_pb2.DeadLetters(common=common), BYTES_MAX
-    apart = APART_BYTES_MAX
-    for letter in letters:
-        size = letter.ByteSize()
-        full = len(made.letters) == LETTERS_MAX or size > room or base + size > apart
-        if made.letters and full:
-            yield telemetry_pb2.Record(dead_letters=made)
-            made, room, apart = telemetry_pb2.DeadLetters(common=common), BYTES_MAX, APART_BYTES_MAX
-        made.letters.append(letter)
-        room -= size
-        apart -= base + size
-    if made.letters:
+    for start in range(0, len(letters), LETTERS_MAX):
+        yield from _fitting(common, letters[start : start + LETTERS_MAX])
+
+
+def _fitting(common: types_pb2.DeadLetter, letters: Sequence[types_pb2.DeadLetter]) -> Iterator[telemetry_pb2.Record]:
+    made = telemetry_pb2.DeadLetters(common=common, letters=letters)
+    base, size = common.ByteSize(), made.ByteSize()
+    if len(letters) == 1 or (size - base <= BYTES_MAX and base * len(letters) <= APART_BYTES_MAX):
         yield telemetry_pb2.Record(dead_letters=made)
+        return
+    half = len(letters) // 2
+    yield from _fitting(common, letters[:half])
+    yield from _fitting(common, letters[half:])
 
 
 def taken_apart(record: telemetry_pb2.DeadLetters) -> list[types_pb2.DeadLetter]:

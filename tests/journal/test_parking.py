@@ -16,7 +16,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from dative.clock import ManualClock
 from dative.errors import DativeError
-from dative.ids import StepId, derived_id, derived_ids
+from dative.ids import ExecutionId, StepId, document_ids
 from dative.letters import APART_BYTES_MAX, LETTERS_MAX, taken_apart, together
 from dative.v1 import telemetry_pb2, types_pb2
 from dative_atom.journal import database
@@ -27,6 +27,7 @@ from dative_atom.journal.parking import KEY_MAX, TEXT_MAX
 from dative_atom.journal.sqlite import SqliteJournal
 from hypothesis import given
 from hypothesis import strategies as st
+from ulid import ULID
 
 MESSAGE_BYTES_MAX = 1024 * 1024
 
@@ -81,7 +82,9 @@ def test_each_letter_is_stored_with_what_is_its_own(journal: SqliteJournal, exec
     for letter, document in zip(found, MIXED, strict=True):
         keys = {name: value[:KEY_MAX] for name, value in document.keys.items()}
         assert letter.parked == replace(document, reason=document.reason[:TEXT_MAX], keys=keys)
-        assert letter.dead_letter_id == derived_id(execution.planned_at, execution.execution_id, str(document.document))
+        assert [letter.dead_letter_id] == document_ids(
+            execution.planned_at, execution.execution_id, [document.document]
+        )
         assert (letter.expires_at - letter.created_at).total_seconds() == document.keep_s
         (event,) = letter.history
         assert (event.kind, event.step, event.code, event.field) == (
@@ -134,10 +137,18 @@ def test_a_retried_document_waits_as_the_letter_it_was_beside_new_ones(
     assert sorted(one.attempts for one in told(journal)) == [1, 1, 2]
 
 
-@given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)), st.text(), st.lists(st.text()))  # noqa: DTZ001
-def test_ids_made_together_are_those_made_alone(at: datetime, part: str, last: list[str]) -> None:
+NUMBERS = st.integers(0, 2**64 - 1)
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1)), st.sets(NUMBERS), NUMBERS)  # noqa: DTZ001
+def test_a_documents_id_is_its_own_whatever_it_is_made_beside(at: datetime, numbers: set[int], first: int) -> None:
     at = at.replace(tzinfo=UTC)
-    assert derived_ids(at, part, last=last) == [derived_id(at, part, each) for each in last]
+    together = document_ids(at, ExecutionId("E"), numbers)
+    assert together == [document_ids(at, ExecutionId("E"), [number])[0] for number in numbers]
+    assert len({*together, *document_ids(at, ExecutionId("F"), numbers)}) == 2 * len(numbers)
+    assert all(ULID.from_str(one).milliseconds == int(at.timestamp() * 1000) for one in together)
+    near = range(first & ~0xFFFF, (first & ~0xFFFF) + 50)
+    assert document_ids(at, ExecutionId("E"), near) == sorted(document_ids(at, ExecutionId("E"), near))
 
 
 SIZES = [(LETTERS_MAX * 2 + 1, 0, 0), (300, 5000, 0), (1000, 0, 40_000), (1, 600_000, 0), (0, 0, 0)]

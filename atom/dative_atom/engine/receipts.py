@@ -41,7 +41,8 @@ class Books:
 
 def books_of(flow: Flow, fates: Fates, keys: pa.RecordBatch, about: telemetry_pb2.TrackedDocuments) -> Books:
     """keys: of `Tracking.keys`; every row names its document by them. about: what every tracked record names."""
-    effects = _effects(flow, fates)
+    # Where nothing is tracked there are no rows that they could stand in.
+    effects = _effects(flow, fates) if keys.num_columns > 1 else None
     parts = list(tracked(fates, keys, about, effects))
     bodies = [part.body for part in parts]
     if effects is None or not parts:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -196,6 +196,13 @@ class Database:
         """Encrypt a body; `about` binds it to its row, so that rows can not be swapped."""
         nonce = os.urandom(12)
         return nonce + self._cipher.encrypt(nonce, body, about.encode())
+
+    def seal_all(self, bodies: Iterable[tuple[bytes, str]]) -> list[bytes]:
+        """`seal` of each (body, about), every one under a nonce of its own; the nonces are drawn together."""
+        pairs = list(bodies)
+        nonces, encrypt = os.urandom(12 * len(pairs)), self._cipher.encrypt
+        drawn = (nonces[start : start + 12] for start in range(0, len(nonces), 12))
+        return [nonce + encrypt(nonce, body, about.encode()) for nonce, (body, about) in zip(drawn, pairs, strict=True)]
 
     def unseal(self, body: bytes, about: str) -> bytes:
         return self._cipher.decrypt(body[:12], body[12:], about.encode())

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from dative.ids import DeadLetterId, derived_ids
+from dative.ids import DeadLetterId, document_ids
 from dative.letters import together
 from dative.v1 import types_pb2
 
@@ -43,6 +43,16 @@ class _Cause:
     history: msgspec.Raw
     common: types_pb2.DeadLetter
     letters: list[types_pb2.DeadLetter]
+
+    def encoded(self, parked: ParkedDocument) -> bytes:
+        """What the column `parked` holds of this document, before it is sealed."""
+        own = {
+            "document": parked.document,
+            "keys": _cut_keys(parked),
+            "classified": parked.classified,
+            "origin": parked.origin,
+        }
+        return _encode({"parked": {**self.kept, **own}, "history": self.history})
 
 
 class Parking(DeadLetters):
@@ -101,32 +111,28 @@ class Parking(DeadLetters):
         now: datetime,
     ) -> None:
         # Made from the document's identity, so that settling twice parks it once; sorted by the execution's plan.
-        ids = derived_ids(
-            execution.planned_at, execution.execution_id, last=[str(parked.document) for parked in documents]
-        )
+        ids = document_ids(execution.planned_at, execution.execution_id, [parked.document for parked in documents])
         causes: dict[tuple[Any, ...], _Cause] = {}
-        rows = []
+        caused, kept, payloads = [], [], []
         # In the order of their ids, in which the indexes have them.
-        for identity, parked in sorted(zip(ids, documents, strict=True), key=lambda pair: pair[0]):
+        inserted = sorted(zip(ids, documents, strict=True), key=lambda pair: pair[0])
+        for identity, parked in inserted:
             why = (parked.step, parked.code, parked.reason, parked.field, parked.queue, parked.keep_s)
             cause = causes.get(why)
             if cause is None:
                 cause = causes[why] = _cause(execution, _cut(parked), profile, now)
-            keys = _cut_keys(parked)
-            own = {
-                "document": parked.document,
-                "keys": keys,
-                "classified": parked.classified,
-                "origin": parked.origin,
-            }
-            kept = _encode({"parked": {**cause.kept, **own}, "history": cause.history})
-            payload = self.sealed_payload(parked.payload, identity)
-            rows.append((identity, *cause.values, self.seal(kept, identity), payload))
+            caused.append(cause)
+            kept.append((cause.encoded(parked), identity))
+            payloads.append((_encode(parked.payload), f"{identity}/payload"))
+        sealed = zip(inserted, caused, self.seal_all(kept), self.seal_all(payloads), strict=True)
+        rows = []
+        for (identity, parked), cause, why_sealed, payload in sealed:
+            rows.append((identity, *cause.values, why_sealed, payload))
             cause.letters.append(
                 types_pb2.DeadLetter(
                     dead_letter_id=identity,
                     document=parked.document,
-                    keys=keys or None,
+                    keys=_cut_keys(parked) or None,
                     payload_bytes=len(payload) - SEALING_BYTES,
                 )
             )

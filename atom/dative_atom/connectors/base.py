@@ -278,6 +278,16 @@ class Previewing(Protocol):
 
 
 @runtime_checkable
+class Ahead(Protocol):
+    """A `Writer` that makes use of knowing a batch before its turn."""
+
+    def ahead(self, batch: int, documents: pa.RecordBatch) -> None:
+        """These documents will probably be written as this batch. Called by another thread than `write`, in the order
+        of batches; it may do nothing, takes part in no outcome, and never raises."""
+        ...
+
+
+@runtime_checkable
 class Prober(Protocol):
     """A `Writer` that can look up what became of documents whose answer was lost (Invariant 8)."""
 

@@ -22,6 +22,7 @@ from dative.errors.connector import CONTRACT_BROKEN, UNEXPECTED
 from dative_atom.connectors.base import (
     POSITION_BYTES_MAX,
     PREVIEW_FIELDS,
+    Ahead,
     Checked,
     ConnectionConfig,
     Connector,
@@ -222,6 +223,10 @@ class GuardedWriter:
             self.rollback()
             raise self._guard.broken(f"{outcomes.results.num_rows} outcomes for {documents.num_rows} documents")
         return outcomes
+
+    def ahead(self, batch: int, documents: pa.RecordBatch) -> None:
+        if isinstance(self._inner, Ahead):
+            self._inner.ahead(batch, documents)
 
     def commit(self, ticket: Ticket) -> None:
         with self._guard.errors("committing"):

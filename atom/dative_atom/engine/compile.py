@@ -15,12 +15,14 @@ from dative.errors import engine as codes
 from dative.process.flow_control import Partitions
 from dative.process.shapes import RetrySettings, Step
 
+from dative_atom.connectors.base import Ahead
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.fuse import fuse
 from dative_atom.engine.lanes import compile_lanes
 from dative_atom.engine.plan import Context, Plan, Shape
 from dative_atom.engine.shapes.registry import COMPILERS
+from dative_atom.engine.shapes.target import TargetShape
 from dative_atom.engine.shapes.try_catch import Try, split
 
 
@@ -40,7 +42,15 @@ def compile_process(
         if head is not None:
             transform.append(head)
             deliver[0] = rest
-    return Plan(transform, deliver, context.targets, context.queries, context.running)
+    return Plan(transform, deliver, context.targets, context.queries, context.running, _ahead(deliver))
+
+
+def _ahead(deliver: Sequence[Shape]) -> Ahead | None:
+    """The writer of the deliver stage's first step, inside its try if it has one."""
+    first = deliver[0] if deliver else None
+    if isinstance(first, Try) and first.steps:
+        first = first.steps[0]
+    return first.writer if isinstance(first, TargetShape) and isinstance(first.writer, Ahead) else None
 
 
 def _lanes(steps: Sequence[Step], schema: pa.Schema, context: Context, partitions: Partitions) -> list[Shape]:

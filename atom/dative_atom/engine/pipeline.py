@@ -17,7 +17,7 @@ from dative.errors import engine as codes
 from dative.ids import StepId
 
 from dative_atom.connectors.base import Position
-from dative_atom.documents.batch import DOCUMENT
+from dative_atom.documents.batch import DOCUMENT, payload
 from dative_atom.engine.channel import Channel, Closed
 from dative_atom.engine.database import Database, Session
 from dative_atom.engine.failpoints import reach
@@ -187,6 +187,8 @@ class Transforming:
         if flow.observe is not None:
             flow.observe(self._source_step, documents)
         out = run_steps(self._plan.transform, documents, flow)
+        if self._plan.ahead is not None and out is not None and out.num_rows:
+            self._plan.ahead.ahead(number, payload(out))
         return Transformed(number, piece, out, flow)
 
 

@@ -18,7 +18,7 @@ from dative.process.model import Process
 from dative.process.shapes import OperationSettings, Step
 from dative.secrets import MaskKeys
 
-from dative_atom.connectors.base import Writer
+from dative_atom.connectors.base import Ahead, Writer
 from dative_atom.documents.profile import field_types
 from dative_atom.engine.cache import CacheSpec
 from dative_atom.engine.database import Session
@@ -186,7 +186,8 @@ class Plan:
     """A compiled process. transform runs ahead of deliver; together they are all its steps in order.
 
     targets: every writer, in the order of the steps: the order in which they commit. running: the properties that the
-    steps set for other documents, with their types.
+    steps set for other documents, with their types. ahead: the writer that is given what leaves the transform stage just as
+    it is, if it can make use of knowing it early.
     """
 
     transform: Sequence[Shape]
@@ -194,6 +195,7 @@ class Plan:
     targets: Sequence[Target]
     queries: Sequence[Query]
     running: Mapping[str, pa.DataType] = field(default_factory=dict)
+    ahead: Ahead | None = None
 
     def transactional(self) -> Iterator[Target]:
         """The targets that commit together with their mark."""

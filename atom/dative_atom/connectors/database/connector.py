@@ -19,6 +19,7 @@ from dative_atom.connectors.base import (
     Writer,
 )
 from dative_atom.connectors.calls import Unlogged
+from dative_atom.connectors.database.ahead import AheadWriter
 from dative_atom.connectors.database.postgres import PostgresSession, libpq_uri
 from dative_atom.connectors.database.preview import DatabasePreviewer
 from dative_atom.connectors.database.read import DatabaseReader
@@ -52,7 +53,10 @@ class DatabaseConnector:
         options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")
         schema = self._settings.mark_schema
         marks = f"{quoted(schema)}.{MARKS}" if schema else MARKS
-        return DatabaseWriter(self._connect(context.calls), options, documents, marks, context.clock)
+        # A recording holds one order of exchanges, and SQLite lets one transaction write at a time: no help ahead there.
+        ahead = self._wire is None and not self._is_sqlite
+        writer = AheadWriter if ahead else DatabaseWriter
+        return writer(self._connect(context.calls), options, documents, marks, context.clock)
 
     def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer:
         options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")

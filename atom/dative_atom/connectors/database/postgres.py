@@ -164,6 +164,9 @@ class PostgresSession:
 
     def begin(self, stream: str) -> None:
         self.run("BEGIN", "BEGIN")
+        self.claim(stream)
+
+    def claim(self, stream: str) -> None:
         # Invariant 4: an owner that was paused and its successor do not write at the same time.
         self._lock(stream)
         self.run("SET CONSTRAINTS ALL IMMEDIATE", "SET")

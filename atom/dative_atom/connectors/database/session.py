@@ -90,6 +90,10 @@ class Session(Protocol):
         """Begin a transaction that writes. Nobody else writes to this stream until it ends."""
         ...
 
+    def claim(self, stream: str) -> None:
+        """What `begin` does beyond beginning, for a transaction that has begun."""
+        ...
+
     def commit(self) -> None:
         """UnknownOutcome when the answer was lost; RetryLater when the database says that nothing was applied."""
         ...

@@ -123,6 +123,9 @@ class SqliteSession:
         # IMMEDIATE takes the write lock now, so that no batch fails half way because another writer was faster.
         self.run("BEGIN IMMEDIATE", "BEGIN")
 
+    def claim(self, stream: str) -> None:
+        """The file's write lock, which BEGIN IMMEDIATE took, is all there is to claim."""
+
     def commit(self) -> None:
         try:
             self.run("COMMIT", "COMMIT")

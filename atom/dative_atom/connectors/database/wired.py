@@ -83,6 +83,9 @@ class WiredSession:
     def begin(self, stream: str) -> None:
         self._through("begin", {"stream": stream}, lambda s: s.begin(stream))
 
+    def claim(self, stream: str) -> None:
+        self._through("claim", {"stream": stream}, lambda s: s.claim(stream))
+
     def commit(self) -> None:
         self._through("commit", {}, lambda s: s.commit())
 

@@ -87,13 +87,15 @@ class DatabaseWriter:
         try:
             self._session.begin(ticket.stream)
             tally = Tally(documents.num_rows)
-            staged = self._stage(documents, tally)
-            self._skip_unchanged(staged, tally)
-            returned = self._apply(staged, tally) if staged else []
-            return tally.outcomes(self._result_columns(documents, returned))
+            return self._outcomes(documents, self._stage(documents, tally), tally)
         except BaseException:
             self._give_up()
             raise
+
+    def _outcomes(self, documents: pa.RecordBatch, staged: list[int], tally: Tally) -> Outcomes:
+        self._skip_unchanged(staged, tally)
+        returned = self._apply(staged, tally) if staged else []
+        return tally.outcomes(self._result_columns(documents, returned))
 
     def commit(self, ticket: Ticket) -> None:
         # Invariant 4: the mark only moves forward, and never for an owner whose token is older than the mark's.

@@ -8,7 +8,7 @@ well, and the document's own fate is the gravest of theirs: dead-lettered, writt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,14 +67,10 @@ def balance(flow: Flow, out: pa.RecordBatch | None, last_step: str) -> Fates:
     if flow.lineage.derivations:
         had = _Rests(written, _constant("written", len(written)), wrote, target)
         rests = _of_sources(rests, had, flow)
-    order = pc.sort_indices(rests.documents)
-    return Fates(
-        rests.documents.take(order),
-        rests.outcome.take(order),
-        rests.step.take(order),
-        rests.target.take(order),
-        _counts(rests.outcome, flow),
-    )
+    counts = _counts(rests.outcome, flow)
+    if not _rising(rests.documents):
+        rests = rests.taken(pc.sort_indices(rests.documents))
+    return Fates(rests.documents, rests.outcome, rests.step, rests.target, counts)
 
 
 @dataclass(frozen=True)
@@ -89,6 +85,9 @@ class _Rests:
     def __add__(self, other: _Rests) -> _Rests:
         pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
         return _Rests(*(pa.concat_arrays(pair) for pair in pairs))
+
+    def taken(self, rows: pa.Array) -> _Rests:
+        return _Rests(*(getattr(self, name).take(rows) for name in self.__dataclass_fields__))
 
 
 def _of_sources(rests: _Rests, had: _Rests, flow: Flow) -> _Rests:
@@ -116,7 +115,7 @@ def _of_sources(rests: _Rests, had: _Rests, flow: Flow) -> _Rests:
     # The first row of each source is its gravest fate.
     first = pc.index_in(pc.unique(sources), value_set=sources)
     row = _concat([told.column("row")], pa.int64()).take(first)
-    return _Rests(sources.take(first), rests.outcome.take(row), rests.step.take(row), rests.target.take(row))
+    return replace(rests.taken(row), documents=sources.take(first))
 
 
 def _written(flow: Flow) -> tuple[pa.Array, pa.Array, pa.Array]:
@@ -128,7 +127,15 @@ def _written(flow: Flow) -> tuple[pa.Array, pa.Array, pa.Array]:
     return documents, target, steps
 
 
+def _rising(documents: pa.Array) -> bool:
+    """Each number is greater than the one before: no two are alike."""
+    return bool(pc.all(pc.greater(documents[1:], documents[:-1]), min_count=0).as_py())
+
+
 def _prove(rested: pa.Array, read: pa.Array, batch: int) -> None:
+    # The usual case, at a hundredth of the price: what was read has come to rest in one place, in its order.
+    if rested.equals(read) and _rising(read):
+        return
     known = pc.is_in(read, value_set=rested)
     # All of no documents is no answer in Arrow; an empty batch has nothing to prove.
     if len(rested) == len(read) == pc.count_distinct(rested).as_py() and pc.all(known, min_count=0).as_py():

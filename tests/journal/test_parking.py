@@ -16,7 +16,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from dative.clock import ManualClock
 from dative.errors import DativeError
-from dative.ids import ExecutionId, StepId, document_ids
+from dative.ids import DeadLetterId, ExecutionId, StepId, document_ids
 from dative.letters import APART_BYTES_MAX, LETTERS_MAX, taken_apart, together
 from dative.v1 import telemetry_pb2, types_pb2
 from dative_atom.journal import database
@@ -73,6 +73,7 @@ MIXED = [
     parked(4, queue="review", keep_s=60.0),
     parked(5, keys={}, classified=[]),
     parked(6),
+    parked(7, origin=DeadLetterId("01JX00000000000000000GONE0")),  # the atom has forgotten it
 ]
 
 

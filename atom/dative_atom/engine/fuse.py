@@ -15,13 +15,15 @@ from dative_atom.engine.shapes.mask import Mask
 def fuse(shapes: Sequence[Shape]) -> None:
     """Let every map among these steps, which follow one another, lead what the step after it asks."""
     for shape, after in pairwise(shapes):
-        if isinstance(shape, Map):
-            shape.query.lead(list(_asked(after)))
+        if isinstance(shape, Map) and isinstance(shape.fields, Query):
+            shape.fields.lead(list(_asked(after)))
 
 
 def _asked(shape: Shape) -> Iterator[Query]:
     """The queries over the documents as they come to this step, unchanged: an arm begins with what came to its decide."""
-    if isinstance(shape, Map | Mask | Decide):
+    if isinstance(shape, Map) and isinstance(shape.fields, Query):
+        yield shape.fields
+    if isinstance(shape, Mask | Decide):
         yield shape.query
     if isinstance(shape, Decide):
         for arm in (shape.then, shape.otherwise):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 from dative.ids import StepId
@@ -11,9 +12,16 @@ from dative.process.shapes import MapSettings
 
 from dative_atom.documents.batch import is_lineage, payload_fields
 from dative_atom.engine.arrival import Arrival, no_rows
-from dative_atom.engine.nested import Made, MakeQuery, compile_fields
-from dative_atom.engine.query import Query
+from dative_atom.engine.database import Session
+from dative_atom.engine.nested import MakeQuery, compile_fields
+from dative_atom.engine.query import Evaluation, Query
 from dative_atom.engine.routing import Flow
+
+
+class Evaluates(Protocol):
+    """A query, or fields some of which hold fields themselves."""
+
+    def evaluate(self, session: Session, batch: pa.RecordBatch) -> Evaluation: ...
 
 
 @dataclass(frozen=True)
@@ -21,26 +29,7 @@ class Map:
     """Evaluates its expressions; documents for which one fails take the catch route."""
 
     step: StepId
-    query: Query
-    passed: tuple[str, ...]
-    schema: pa.Schema
-    verb: str = "map"
-    effect: bool = False
-    composite: bool = False
-    recorded: bool = True
-
-    def apply(self, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch:
-        evaluation = self.query.evaluate(flow.session, batch)
-        columns = [*(batch.column(name) for name in self.passed), *evaluation.columns]
-        return flow.failures(self.step, assembled(columns, self.schema), evaluation.failures)
-
-
-@dataclass(frozen=True)
-class NestedMap:
-    """A map some of whose fields hold fields themselves."""
-
-    step: StepId
-    fields: Made
+    fields: Evaluates
     passed: tuple[str, ...]
     schema: pa.Schema
     verb: str = "map"
@@ -54,7 +43,7 @@ class NestedMap:
         return flow.failures(self.step, assembled(columns, self.schema), evaluation.failures)
 
 
-def compile_map(at: Arrival) -> Map | NestedMap:
+def compile_map(at: Arrival) -> Map:
     """Lineage columns always pass; with `keep: rest` the source's fields do that no target field replaces."""
     settings, schema = at.settings(MapSettings), at.schema
     targets = {name.lower() for name in settings.fields}
@@ -67,7 +56,7 @@ def compile_map(at: Arrival) -> Map | NestedMap:
         return Map(at.id, query, passed, _schema(at, passed, list(settings.fields), types))
     made = compile_fields(settings.fields, schema, _queries(at), where=at.where)
     types = [column.type for column in made.evaluate(at.context.session, no_rows(schema)).columns]
-    return NestedMap(at.id, made, passed, _schema(at, passed, list(settings.fields), types))
+    return Map(at.id, made, passed, _schema(at, passed, list(settings.fields), types))
 
 
 def _schema(at: Arrival, passed: Sequence[str], names: Sequence[str], types: Sequence[pa.DataType]) -> pa.Schema:

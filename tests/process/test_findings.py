@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from dative.errors.base import load_all_codes
 from dative.process.catalog import Catalog, default_catalog
@@ -210,9 +212,14 @@ CASES: list[tuple[str, str, str, list[tuple[str, int]]]] = [
     ("steps after two arms that end", MASK, "decide: name = 'x'\n      then: [{stop: {}}]\n      else: [{stop: {}}]", [
         ("process.unreachable", 21), ("process.classified_unmasked", 22)]),
     ("a mask on one arm", MASK, "decide: name = 'x'\n      then: [{mask: {phone: drop}}]", []),
-    ("no idempotency and no verify", WRITE, "database.insert: {connection: erp, table: customer}", [("process.no_verify", 20)]),
-    ("no idempotency, but verify", WRITE, "database.insert: {connection: erp, table: customer}\n"
-     "      verify: {key: [id]}", []),
+    ("no idempotency, but a mark at the target", WRITE, "database.insert: {connection: erp, table: customer}", []),
+    ("a statement with bound fields", WRITE, "database.execute: {connection: erp, sql: 'CALL book(:id, :name)'}", []),
+    ("a statement's unknown field", WRITE, "database.execute: {connection: erp, sql: 'CALL book(:nam)'}", [
+        ("process.unknown_field", 20)]),
+    ("two statements", WRITE, "database.execute: {connection: erp, sql: 'SELECT 1; SELECT 2'}", [
+        ("statement.several", 20)]),
+    ("a statement of a batch that binds a field", WRITE,
+     "database.execute: {connection: erp, per: batch, sql: 'SELECT :id'}", [("statement.bind", 20)]),
     # expressions
     ("broken SQL", "upper(Name)", "Name ||", [("expression.syntax", 16)]),
     ("an unknown function", "upper(Name)", "uper(Name)", [("expression.unknown_function", 16)]),
@@ -307,19 +314,29 @@ def test_a_warning_alone_does_not_refuse_the_process() -> None:
     assert checked.process is not None
 
 
-def test_an_operation_that_the_target_can_vouch_for_needs_no_verify() -> None:
-    text = SKELETON.replace(WRITE, "database.insert: {connection: erp, table: customer}")
+@pytest.mark.parametrize(
+    ("transactional", "more", "expected"),
+    [(True, "", []), (False, "", [("process.no_verify", 20)]), (False, "\n      verify: {key: [id]}", [])],
+)
+def test_only_an_operation_that_nothing_vouches_for_needs_verify(
+    transactional: bool, more: str, expected: list[tuple[str, int]]
+) -> None:
+    text = SKELETON.replace(WRITE, f"database.insert: {{connection: erp, table: customer}}{more}")
     known = default_catalog()
-    insert = known.connectors["database"].operations["insert"]
-    insert = type(insert)(kind="target", options=insert.options, idempotent=False, doc="", transactional=True)
+    insert = replace(known.connectors["database"].operations["insert"], idempotent=False, transactional=transactional)
     database = type(known.connectors["database"])({}, (), {"insert": insert})
-    assert found(text, Catalog({**known.connectors, "database": database})) == []
+    assert found(text, Catalog({**known.connectors, "database": database})) == expected
 
 
 def test_every_code_of_the_language_has_its_case() -> None:
     shown = {code for _, text, expected in WHOLE for code, _ in expected}
     shown |= {code for *_, expected in CASES for code, _ in expected}
-    elsewhere = {"process.no_list", "process.too_many_steps", "process.test_mismatch"}  # the test above; test_cases.py
+    elsewhere = {
+        "process.no_list",
+        "process.no_verify",
+        "process.too_many_steps",
+        "process.test_mismatch",
+    }  # the test above; test_cases.py
     elsewhere |= {"process.unknown_process", "process.not_callable", "process.call_cycle", "process.call_too_deep"}
     elsewhere |= {
         "process.property_unset", "process.property_read_before", "process.property_types",

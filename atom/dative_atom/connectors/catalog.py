@@ -43,6 +43,7 @@ def _operation(spec: OperationSpec) -> dict[str, Any]:
         "doc": spec.doc,
         "options": schema_of(spec.options),
         "idempotent": spec.idempotent,
+        "transactional": spec.transactional,
         "results": dict(spec.results),
     }
 

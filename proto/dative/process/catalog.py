@@ -38,6 +38,12 @@ class CatalogOperation:
     transactional: bool = False
     results: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """JSON Schema of each option."""
+        found: Mapping[str, Any] = self.options.get("properties", {})
+        return found
+
     def source_fields(self, options: Mapping[str, Any]) -> dict[str, str] | None:
         """What the source delivers by its options: field -> type as text ("any"); None when they do not say."""
         for name in SOURCE_FIELD_OPTIONS:

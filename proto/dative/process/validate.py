@@ -177,7 +177,7 @@ class _Check:
         for error in Draft202012Validator(operation.options).iter_errors(settings.options):
             for leaf in _leaves(error):
                 self._option(leaf, here)
-        for name in BIND_OPTIONS:
+        for name in BIND_OPTIONS if operation.kind == "source" else ():
             text = settings.options.get(name)
             if isinstance(text, str):
                 self._binds(text, (*here, name))

@@ -127,6 +127,21 @@ def _database_target(fixture: str, operation: str) -> Callable[[pytest.FixtureRe
     return make
 
 
+_ONE = "INSERT INTO target (id, amount, name) VALUES (:id, :amount, :name)"
+_ALL = "INSERT INTO target (id, amount, name) SELECT d.id, d.amount, d.name FROM :documents AS d"
+
+
+def _statement_target(fixture: str, sql: str, per: str) -> Callable[[pytest.FixtureRequest], TargetHarness]:
+    def make(request: pytest.FixtureRequest) -> TargetHarness:
+        harness = _database_target(fixture, "insert")(request)
+        bench = request.getfixturevalue("bench")
+        made = bench.operation("database", "execute", {"sql": sql, "per": per})
+        harness.writer = lambda context: harness.connector.writer(made, context, DOCUMENTS)
+        return harness
+
+    return make
+
+
 def _disk_target(form: str) -> Callable[[pytest.FixtureRequest], TargetHarness]:
     def make(request: pytest.FixtureRequest) -> TargetHarness:
         folder: Path = request.getfixturevalue("tmp_path")
@@ -148,6 +163,10 @@ TARGETS: dict[str, Callable[[pytest.FixtureRequest], TargetHarness]] = {
     "postgres insert": _database_target("postgres", "insert"),
     "sqlite upsert": _database_target("sqlite", "upsert"),
     "sqlite insert": _database_target("sqlite", "insert"),
+    "postgres statement": _statement_target("postgres", _ONE, "document"),
+    "postgres statement of a batch": _statement_target("postgres", _ALL, "batch"),
+    "sqlite statement": _statement_target("sqlite", _ONE, "document"),
+    "sqlite statement of a batch": _statement_target("sqlite", _ALL, "batch"),
     "disk csv": _disk_target("csv"),
     "disk jsonl": _disk_target("jsonl"),
 }

@@ -104,7 +104,7 @@ def test_a_writer_that_is_closed_in_the_middle_leaves_nothing(target: Any, bench
 def test_a_probe_finds_what_is_there_by_its_key_and_writes_nothing(target: Any, bench: Any, documents: Any) -> None:
     writer = bench.opened(target.writer(bench.context()))
     if not isinstance(writer, Prober):
-        pytest.skip("files are found by their name, not by a document's key")
+        pytest.skip("files are found by their name, and what a statement did by nobody")
     writer.write(documents(3), bench.ticket(0))
     writer.commit(bench.ticket(0))
     asked = documents(3, first=1)

@@ -20,17 +20,25 @@ from dative_atom.connectors.base import (
 )
 from dative_atom.connectors.calls import Unlogged
 from dative_atom.connectors.database.ahead import AheadWriter
+from dative_atom.connectors.database.execute import ExecutePreviewer, ExecuteWriter
 from dative_atom.connectors.database.postgres import PostgresSession, libpq_uri
 from dative_atom.connectors.database.preview import DatabasePreviewer
 from dative_atom.connectors.database.read import DatabaseReader
 from dative_atom.connectors.database.session import LookingSession, Session, quoted
-from dative_atom.connectors.database.spec import DatabaseSettings, InsertOptions, QueryOptions, UpsertOptions
+from dative_atom.connectors.database.spec import (
+    DatabaseSettings,
+    ExecuteOptions,
+    InsertOptions,
+    QueryOptions,
+    UpsertOptions,
+)
 from dative_atom.connectors.database.sqlite import SqliteSession
 from dative_atom.connectors.database.wired import WiredSession
 from dative_atom.connectors.database.write import DatabaseWriter
 from dative_atom.connectors.spec import parsed
 
 MARKS = "dative_position"
+EXECUTE = "execute"
 _TARGETS: Mapping[str, type[InsertOptions]] = {"insert": InsertOptions, "upsert": UpsertOptions}
 
 
@@ -50,22 +58,27 @@ class DatabaseConnector:
         return DatabaseReader(self._connect(context.calls), options, context)
 
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:
-        options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")
         schema = self._settings.mark_schema
         marks = f"{quoted(schema)}.{MARKS}" if schema else MARKS
+        if operation.operation == EXECUTE:
+            own = parsed(ExecuteOptions, operation.options, f"step {operation.step}")
+            return ExecuteWriter(self._connect(context.calls), own, documents, marks, context.clock)
+        options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")
         # A recording holds one order of exchanges, and SQLite lets one transaction write at a time: no help ahead there.
         ahead = self._wire is None and not self._is_sqlite
         writer = AheadWriter if ahead else DatabaseWriter
         return writer(self._connect(context.calls), options, documents, marks, context.clock)
 
     def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer:
-        options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")
-
         def connect() -> LookingSession:
             if self._is_sqlite:
                 return SqliteSession(self._settings, context.calls, read_only=True)
             return PostgresSession(self._settings, self._password, context.calls)
 
+        if operation.operation == EXECUTE:
+            own = parsed(ExecuteOptions, operation.options, f"step {operation.step}")
+            return ExecutePreviewer(connect, own, documents, "", context.clock)
+        options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")
         return DatabasePreviewer(connect, options, documents, context.clock)
 
     def check(self, clock: Clock) -> Iterator[Checked]:  # noqa: ARG002 - no deadline but the connection's own

@@ -15,6 +15,7 @@ import adbc_driver_manager as adbc
 from dative.errors import connector as c
 from dative.errors import database as d
 from dative.errors.base import Code, DativeError, RejectDocument, StopRun
+from dative.errors.statements import TRANSACTION
 
 
 @dataclass(eq=False)
@@ -39,7 +40,7 @@ _ROW: Mapping[str, tuple[Code, str]] = {
     "22003": (d.OUT_OF_RANGE, "is out of range"),
     "22008": (d.OUT_OF_RANGE, "is out of range"),
     "44000": (d.ROW_REFUSED, "breaks a view's check"),
-    "P0001": (d.ROW_REFUSED, "was refused by a trigger"),
+    "P0001": (d.ROW_REFUSED, "was refused by a trigger or a procedure"),
 }
 _STOP: Mapping[str, Code] = {
     "42501": d.DENIED,
@@ -47,6 +48,7 @@ _STOP: Mapping[str, Code] = {
     "42703": d.COLUMN_UNKNOWN,
     "42P10": d.KEY_NOT_UNIQUE,
     "3D000": d.LOGIN_FAILED,
+    "2D000": TRANSACTION,
 }
 _LOGIN = re.compile(
     r"password authentication failed|no password supplied|role .* (does not exist|is not permitted)"
@@ -58,7 +60,7 @@ def postgres_error(error: adbc.Error, what: str, *, rows: bool = False) -> Dativ
     """what: the statement without literals, as "INSERT customer". rows: a row may be to blame (a write)."""
     state = error.sqlstate or ""
     said = f"{what} failed{f' with SQLSTATE {state}' if state else ''}"
-    if rows and (state in _ROW or state.startswith(("22", "23"))):
+    if rows and (state in _ROW or state.startswith(("22", "23", "P0"))):
         return _row_refused(error, state)
     if rows and state == "21000":
         return SameKeyTwice("a key stands twice in one statement")
@@ -66,6 +68,8 @@ def postgres_error(error: adbc.Error, what: str, *, rows: bool = False) -> Dativ
 
 
 def _row_refused(error: adbc.Error, state: str) -> RowRefused:
+    if state.startswith("P0"):
+        state = "P0001"
     code, reason = _ROW.get(state, (d.VALUE_INVALID, "can not be read as the column's type"))
     details = {key.decode() if isinstance(key, bytes) else key: _decoded(value) for key, value in error.details or ()}
     column, constraint = details.get("PG_DIAG_COLUMN_NAME", ""), details.get("PG_DIAG_CONSTRAINT_NAME", "")

@@ -7,7 +7,7 @@ go on after an error, and savepoints could not be used.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -32,9 +32,10 @@ from dative_atom.connectors.database.session import (
     literal,
     quoted,
     quoted_table,
+    too_many,
 )
 from dative_atom.connectors.database.spec import DatabaseSettings
-from dative_atom.connectors.database.types import as_documents, postgres_column, stage_sql, staged_type
+from dative_atom.connectors.database.types import as_documents, as_text, postgres_column, stage_sql, staged_type
 from dative_atom.connectors.sizing import even
 
 BATCH_BYTES = 16 * 1024 * 1024
@@ -77,6 +78,7 @@ class PostgresSession:
         with self._call("CONNECT"):
             self._connection = driver.connect(libpq_uri(settings, password), autocommit=True)
         self._cursor = self._streaming = self._connection.cursor()
+        self._bound = self._connection.cursor()
         milliseconds = round(settings.statement_timeout * 1000)
         for setting in (
             "standard_conforming_strings = on",
@@ -161,6 +163,32 @@ class PostgresSession:
         batches = table.to_batches() or pa.Table.from_batches([], table.schema).to_batches()
         batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
         return as_documents(batch, schema)
+
+    def parameter(self, number: int, kind: pa.DataType) -> str:
+        # With its type said, the server reads the statement the same before the first value and with every one.
+        return f"CAST(${number} AS {stage_sql(kind)})"
+
+    def statement_columns(self, statement: str, values: pa.Schema, what: str) -> Sequence[str] | None:  # noqa: ARG002
+        with self._call(f"DESCRIBE {what}"):
+            return [column.name for column in self._bound.adbc_execute_schema(statement)]
+
+    def execute(self, statement: str, values: pa.RecordBatch | None, what: str, rows_max: int) -> pa.RecordBatch:
+        """The driver reads the statement once for all rows of values that follow on one another."""
+        with self._call(what, rows=True):
+            self._bound.execute(statement, values)
+            with self._bound.fetch_record_batch() as reader:
+                pieces, rows = [], 0
+                for piece in reader:
+                    rows += piece.num_rows
+                    if rows > rows_max:
+                        raise too_many(rows_max)
+                    pieces.append(piece)
+                table = pa.Table.from_batches(pieces, reader.schema).combine_chunks()
+        columns = [as_text(column, table.schema.field(i), what) for i, column in enumerate(table.columns)]
+        return pa.RecordBatch.from_arrays(columns, names=table.schema.names)
+
+    def limit_statements(self, timeout_s: float) -> None:
+        self.run(f"SET LOCAL statement_timeout = {max(1, round(timeout_s * 1000))}", "SET")
 
     def begin(self, stream: str) -> None:
         self.run("BEGIN", "BEGIN")
@@ -312,7 +340,7 @@ class PostgresSession:
 
     def close(self) -> None:
         """Also in the middle of a stream, whose cursor would keep the connection open."""
-        for part in (self._streaming, self._cursor, self._connection):
+        for part in (self._streaming, self._bound, self._cursor, self._connection):
             with suppress(Exception):
                 part.close()
 

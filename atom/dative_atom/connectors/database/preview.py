@@ -20,7 +20,8 @@ from dative_atom.connectors.base import PREVIEW_FIELDS, Foresight, Preview
 from dative_atom.connectors.database.errors import RowRefused
 from dative_atom.connectors.database.session import ROW, STAGE, LookingSession, quoted, quoted_list, quoted_table
 from dative_atom.connectors.database.spec import InsertOptions
-from dative_atom.connectors.database.write import SAVEPOINT, DatabaseWriter
+from dative_atom.connectors.database.transaction import SAVEPOINT
+from dative_atom.connectors.database.write import DatabaseWriter
 from dative_atom.connectors.outcomes import Tally
 from dative_atom.connectors.previews import all_of, with_rejected
 

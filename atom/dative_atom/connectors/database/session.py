@@ -13,6 +13,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 from dative.errors.base import StopRun
 from dative.errors.connector import BIND_MISSING
+from dative.errors.statements import TOO_MANY_ROWS
+
+from dative_atom.connectors.database.errors import RowRefused
 
 CONTROL = frozenset({"BEGIN", "SAVEPOINT", "ROLLBACK", "SET", "LOCK", "FETCH"})
 """Statements that get no span of their own: they would bury the ones that move rows."""
@@ -86,6 +89,28 @@ class Session(Protocol):
         """Run a statement that returns rows (RETURNING too), whole, as one batch of `schema`; RowRefused as `run`."""
         ...
 
+    def parameter(self, number: int, kind: pa.DataType) -> str:
+        """How a bound value stands in a statement. number: from 1. kind: a staged type."""
+        ...
+
+    def statement_columns(self, statement: str, values: pa.Schema, what: str) -> Sequence[str] | None:
+        """Have the database read a statement without executing it; the columns it gives, None where that shows later.
+
+        values: of the parameters. StopRun when the database can not read it.
+        """
+        ...
+
+    def execute(self, statement: str, values: pa.RecordBatch | None, what: str, rows_max: int) -> pa.RecordBatch:
+        """Execute a statement, whole, with one row of bound values; what it gives, every column as text.
+
+        RowRefused as `run`, and for more than `rows_max` rows.
+        """
+        ...
+
+    def limit_statements(self, timeout_s: float) -> None:
+        """Statements of this transaction run no longer. Timeout at the bound."""
+        ...
+
     def begin(self, stream: str) -> None:
         """Begin a transaction that writes. Nobody else writes to this stream until it ends."""
         ...
@@ -133,6 +158,12 @@ class Session(Protocol):
     def version(self) -> str: ...
 
     def close(self) -> None: ...
+
+
+def too_many(rows_max: int) -> RowRefused:
+    """What a statement is answered with that gives more rows than it may; halving finds the document to blame."""
+    said = "more than one row" if rows_max == 1 else f"more than {rows_max} rows"
+    return RowRefused(f"the statement gave {said}", code=TOO_MANY_ROWS)
 
 
 class LookingSession(Session, Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -86,6 +86,44 @@ class UpsertOptions(InsertOptions):
     )
 
 
+class ExecuteOptions(Settings):
+    """Executes one statement: INSERT, UPDATE, DELETE, MERGE, SELECT, WITH, CALL of a procedure, or REPLACE."""
+
+    sql: str = describe(
+        "The statement. Per document, :field is that field's value, bound with the field's type: CALL book(:id, :amount); "
+        "cast it where another type is needed. Per batch, `:documents AS d` is all documents as a relation: their fields, "
+        "and _row, the document's number.",
+        min_length=1,
+        max_length=100_000,
+    )
+    per: Literal["document", "batch"] = describe(
+        "document: once for each, in order, and slower by a round trip each. batch: once for all of them; where a row is "
+        "refused, once for each half, so it must mean the same for a part of the batch.",
+        default="document",
+    )
+    result_columns: tuple[str, ...] = describe(
+        "Columns that the statement gives (RETURNING, SELECT, OUT parameters) to give back as result.<column>, as text; "
+        "at most one row a document. Per batch it must give _row, too.",
+        default=(),
+    )
+    required: bool = describe(
+        "Reject a document for which the statement gives no row, as an UPDATE … RETURNING that found nothing. Needs "
+        "result_columns.",
+        default=False,
+    )
+    timeout: Duration = describe(
+        "Longest run of the statement once, at most 1h; the batch is undone then.", default="1m"
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if not 0.01 <= self.timeout <= 3600:
+            raise ValueError("timeout is 10ms to 1h")
+        if self.required and not self.result_columns:
+            raise ValueError("required needs result_columns: a row that nobody asks for can not be missed")
+        return self
+
+
 _EFFECT = "In one transaction with the batch's mark, so a batch is applied exactly once."
 
 SPEC = ConnectorSpec(
@@ -108,6 +146,13 @@ SPEC = ConnectorSpec(
             UpsertOptions,
             True,
             {"id": "The first result column, or the first key column, as text."},
+            transactional=True,
+        ),
+        "execute": OperationSpec(
+            "target",
+            f"Execute a statement or call a procedure, with bound values. {_EFFECT}",
+            ExecuteOptions,
+            False,
             transactional=True,
         ),
     },

@@ -10,11 +10,12 @@ import difflib
 import itertools
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from time import monotonic as time_now
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +23,7 @@ import pyarrow as pa
 from dative.errors.base import ConfigError, StopRun
 from dative.errors.connector import Conflict, UnknownOutcome
 from dative.errors.database import TABLE_UNKNOWN, URL_INVALID, VALUE_INVALID
+from dative.errors.statements import TRANSACTION
 
 from dative_atom.connectors.base import CallLog
 from dative_atom.connectors.calls import Unlogged, call
@@ -37,11 +39,13 @@ from dative_atom.connectors.database.session import (
     quoted,
     quoted_list,
     quoted_table,
+    too_many,
 )
 from dative_atom.connectors.database.spec import DatabaseSettings
 from dative_atom.connectors.database.types import sqlite_type
 
 PROBE = "dative_probe"
+PROGRESS_STEPS = 10_000
 
 
 class SqliteSession:
@@ -51,7 +55,7 @@ class SqliteSession:
 
     def __init__(self, settings: DatabaseSettings, calls: CallLog, *, read_only: bool = False) -> None:
         """read_only: the file is opened so that nothing can be written to it; temporary tables can."""
-        self._calls = calls
+        self._calls, self._timeout_s = calls, settings.statement_timeout
         path = unquote(urlsplit(settings.url).path)[1:]
         if not Path(path).is_absolute():
             raise ConfigError("the path of a SQLite file must be absolute: sqlite:////var/lib/erp.db", code=URL_INVALID)
@@ -118,6 +122,38 @@ class SqliteSession:
     def fetch(self, statement: str, what: str, schema: pa.Schema) -> pa.RecordBatch:
         with self._call(what, rows=True):
             return _batch(self._connection.execute(statement).fetchall(), schema)
+
+    def parameter(self, number: int, kind: pa.DataType) -> str:  # noqa: ARG002 - a value has no type but its own
+        return f"?{number}"
+
+    def statement_columns(self, statement: str, values: pa.Schema, what: str) -> Sequence[str] | None:
+        """EXPLAIN compiles it; which columns it gives shows only when it is executed."""
+        with self._call(f"DESCRIBE {what}"):
+            self._connection.execute(f"EXPLAIN {statement}", [None] * len(values)).close()
+        return None
+
+    def execute(self, statement: str, values: pa.RecordBatch | None, what: str, rows_max: int) -> pa.RecordBatch:
+        bound = [_stored(column)[0] for column in values.columns] if values is not None else []
+        deadline = time_now() + self._timeout_s
+        # Called every so many steps of SQLite's machine; true interrupts the statement.
+        self._connection.set_progress_handler(lambda: time_now() > deadline, PROGRESS_STEPS)
+        try:
+            with self._call(what, rows=True), closing(self._connection.execute(statement, bound)) as cursor:
+                rows = cursor.fetchmany(rows_max + 1)
+                names = [column[0] for column in cursor.description or ()]
+        finally:
+            self._connection.set_progress_handler(None, 0)
+            if not self._connection.in_transaction:
+                # OR ROLLBACK, or a trigger's RAISE(ROLLBACK): what the batch did before is gone with it.
+                raise StopRun(f"{what} ended the batch's transaction", code=TRANSACTION)
+        if len(rows) > rows_max:
+            raise too_many(rows_max)
+        columns = zip(*rows, strict=True) if rows else itertools.repeat((), len(names))
+        arrays = [pa.array([_shown(value, what) for value in column], pa.string()) for column in columns]
+        return pa.RecordBatch.from_arrays(arrays[: len(names)], names=names)
+
+    def limit_statements(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
 
     def begin(self, stream: str) -> None:  # noqa: ARG002 - the file has one writer anyway
         # IMMEDIATE takes the write lock now, so that no batch fails half way because another writer was faster.
@@ -232,6 +268,12 @@ class SqliteSession:
     def close(self) -> None:
         with suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _shown(value: Any, what: str) -> str | None:
+    if isinstance(value, bytes):
+        raise StopRun(f"{what} gives bytes; give their hex() in the statement", code=VALUE_INVALID)
+    return None if value is None else str(value)
 
 
 def _pragma(name: str, table: str) -> str:

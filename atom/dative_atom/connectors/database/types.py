@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -57,6 +58,18 @@ def as_documents(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
                 code=VALUE_INVALID,
             ) from error
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def as_text(values: pa.ChunkedArray, column: pa.Field, what: str) -> pa.Array:
+    """What a statement gave, as text. StopRun for a type that the driver gives in the server's own bytes."""
+    kind = (column.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
+    plain = values.combine_chunks()
+    plain = plain.storage if isinstance(plain.type, pa.BaseExtensionType) else plain
+    if kind == "uuid":
+        return pa.array([None if value is None else str(UUID(bytes=value)) for value in plain.to_pylist()], pa.string())
+    if pa.types.is_nested(plain.type) or pa.types.is_binary(plain.type):
+        raise StopRun(f"{what} gives {column.name} as {kind}; cast it to text in the statement", code=VALUE_INVALID)
+    return plain.cast(pa.string())
 
 
 def staged_type(kind: pa.DataType) -> pa.DataType:

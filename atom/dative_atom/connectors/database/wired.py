@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -79,6 +79,28 @@ class WiredSession:
             "fetch", {"statement": statement}, lambda s: s.fetch(statement, what, schema)
         )
         return found
+
+    def parameter(self, number: int, kind: pa.DataType) -> str:
+        arguments = {"number": number, "kind": str(kind)}
+        return str(self._through("parameter", arguments, lambda s: s.parameter(number, kind)))
+
+    def statement_columns(self, statement: str, values: pa.Schema, what: str) -> Sequence[str] | None:
+        def ask(session: Session) -> list[str] | None:
+            found = session.statement_columns(statement, values, what)
+            return None if found is None else list(found)
+
+        found: list[str] | None = self._through("statement_columns", {"statement": statement, "values": values}, ask)
+        return found
+
+    def execute(self, statement: str, values: pa.RecordBatch | None, what: str, rows_max: int) -> pa.RecordBatch:
+        arguments = {"statement": statement, "rows_max": rows_max, **({} if values is None else {"values": values})}
+        found: pa.RecordBatch = self._through(
+            "execute", arguments, lambda s: s.execute(statement, values, what, rows_max)
+        )
+        return found
+
+    def limit_statements(self, timeout_s: float) -> None:
+        self._through("limit_statements", {"timeout_s": timeout_s}, lambda s: s.limit_statements(timeout_s))
 
     def begin(self, stream: str) -> None:
         self._through("begin", {"stream": stream}, lambda s: s.begin(stream))

@@ -1,8 +1,6 @@
-"""Writes batches: into a stage, then with one statement into the table, in one transaction with the batch's mark.
+"""Writes batches: into a stage, then with one statement into the table, and finds what became of each row.
 
-A row that the database refuses is found by halving, each half behind a savepoint: it is rejected alone, with its code,
-and its neighbours are applied. Source of the exactly-once promise: the mark is written in the same transaction, so a
-batch is in the table if and only if its mark is.
+Whatever the transaction is about, its mark, savepoints and the way to a bad row, stands in `transaction.py`.
 """
 
 from __future__ import annotations
@@ -12,41 +10,31 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from dative.bundle.canonical import canonical_json
 from dative.clock import Clock
 from dative.errors.base import StopRun
-from dative.errors.connector import BATCH_REPEATED, FENCED
 from dative.errors.database import COLUMN_UNKNOWN, KEY_NOT_UNIQUE
 
-from dative_atom.connectors.base import Mark, Outcomes, Ticket
-from dative_atom.connectors.database.checks import reject_bad_rows, reject_unstorable
+from dative_atom.connectors.base import Outcomes
 from dative_atom.connectors.database.errors import RowRefused
 from dative_atom.connectors.database.session import (
     ROW,
     STAGE,
     Session,
     TargetColumn,
-    literal,
     quoted,
     quoted_list,
     quoted_table,
 )
 from dative_atom.connectors.database.spec import InsertOptions, UpsertOptions
-from dative_atom.connectors.database.types import staged_type
+from dative_atom.connectors.database.transaction import BatchTransaction, Returned
 from dative_atom.connectors.outcomes import RESULT_ID, Tally
 
-SAVEPOINT = "dative_rows"
 PROBED = "probe"
 """The stream that a probe takes a place in, so that it waits for no writer."""
-INDEX_FROM_ROWS = 500
-Returned = list[tuple[Sequence[int], pa.RecordBatch]]
-"""Rows that were inserted together, and what RETURNING gave for them in the same order; only when results are wanted."""
 
 
-class DatabaseWriter:
-    """A transactional `Writer`. connect: makes a session; the second one is for `committed`, on a fresh connection."""
-
-    transactional = True
+class DatabaseWriter(BatchTransaction):
+    """A transactional `Writer` of one table's rows. connect: as `BatchTransaction`."""
 
     def __init__(
         self,
@@ -56,23 +44,13 @@ class DatabaseWriter:
         marks: str,
         clock: Clock,
     ) -> None:
-        self._connect, self._options, self._marks, self._clock = connect, options, marks, clock
+        self._options = options
         self._key = options.key if isinstance(options, UpsertOptions) else ()
-        self._stage_schema = pa.schema([pa.field(field.name, staged_type(field.type)) for field in documents])
-        self._documents, self._broken = documents, False
-        self._session = connect()
-        try:
-            self._target = self._checked_target(documents)
-            self._results = self._described_results()
-            self._prepare()
-        except BaseException:
-            self._session.close()
-            raise
+        super().__init__(connect, documents, marks, clock)
 
-    def _prepare(self) -> None:
-        """What writing needs at the target."""
-        self._session.make_marks(self._marks)
-        self._session.make_stage(self._documents)
+    def _check(self) -> None:
+        self._target = self._checked_target(self._documents)
+        self._results = self._described_results()
 
     @property
     def result_fields(self) -> pa.Schema:
@@ -80,54 +58,6 @@ class DatabaseWriter:
         return pa.schema([RESULT_ID, *more])
 
     # --- the contract -------------------------------------------------------------------------------------------------
-
-    def write(self, documents: pa.RecordBatch, ticket: Ticket) -> Outcomes:
-        self._renewed_if_broken()
-        self.rollback()
-        try:
-            self._session.begin(ticket.stream)
-            tally = Tally(documents.num_rows)
-            return self._outcomes(documents, self._stage(documents, tally), tally)
-        except BaseException:
-            self._give_up()
-            raise
-
-    def _outcomes(self, documents: pa.RecordBatch, staged: list[int], tally: Tally) -> Outcomes:
-        self._skip_unchanged(staged, tally)
-        returned = self._apply(staged, tally) if staged else []
-        return tally.outcomes(self._result_columns(documents, returned))
-
-    def commit(self, ticket: Ticket) -> None:
-        # Invariant 4: the mark only moves forward, and never for an owner whose token is older than the mark's.
-        try:
-            self._mark(ticket)
-            self._session.commit()
-        except BaseException:
-            self._give_up()
-            raise
-
-    def rollback(self) -> None:
-        self._session.rollback()
-
-    def _give_up(self) -> None:
-        """Undo, and take a new connection for the next batch: nobody can tell what the old one is still good for."""
-        self.rollback()
-        self._broken = True
-
-    def _renewed_if_broken(self) -> None:
-        if self._broken:
-            self._session.close()
-            self._session = self._connect()
-            self._session.make_stage(self._documents)
-            self._broken = False
-
-    def committed(self, stream: str) -> Mark | None:
-        session = self._connect()
-        try:
-            found = session.committed_mark(self._marks, stream)
-            return Mark(found[0], int(found[1]), int(found[2])) if found else None
-        finally:
-            session.close()
 
     def probe(self, documents: pa.RecordBatch, key: Sequence[str]) -> pa.RecordBatch:
         """As `base.Prober.probe`: the stage of a connection of its own, joined with the table, then rolled back."""
@@ -149,9 +79,6 @@ class DatabaseWriter:
         finally:
             session.rollback()
             session.close()
-
-    def close(self) -> None:
-        self._session.close()
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -185,29 +112,13 @@ class DatabaseWriter:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _stage(self, documents: pa.RecordBatch, tally: Tally) -> list[int]:
-        """Load what can be loaded; the numbers of the staged rows, rising."""
-        rows = documents.cast(self._stage_schema)
-        reject_bad_rows(rows, self._key, self._target, tally)
-        try:
-            return self._load(rows, tally)
-        except RowRefused:
-            # Asked for only now: looking into every text of every batch would cost more than this rare second load.
-            reject_unstorable(rows, tally)
-            self._session.run(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}", "ROLLBACK")
-            return self._load(rows, tally)
+    def _written(self, documents: pa.RecordBatch, tally: Tally) -> Outcomes:
+        return self._outcomes(documents, self._stage(documents, tally), tally)
 
-    def _load(self, rows: pa.RecordBatch, tally: Tally) -> list[int]:
-        numbers = tally.standing_rows
-        if len(numbers) < rows.num_rows:
-            rows = rows.take(pa.array(numbers, pa.int64()))
-        schema = pa.schema([pa.field(ROW, pa.int64()), *self._stage_schema])
-        self._session.run(f"SAVEPOINT {SAVEPOINT}", "SAVEPOINT")
-        if numbers:
-            self._session.load_stage(
-                pa.RecordBatch.from_arrays([pa.array(numbers, pa.int64()), *rows.columns], schema=schema)
-            )
-        return numbers
+    def _outcomes(self, documents: pa.RecordBatch, staged: list[int], tally: Tally) -> Outcomes:
+        self._skip_unchanged(staged, tally)
+        returned = self._apply(staged, tally) if staged else []
+        return tally.outcomes(self._result_columns(documents, returned))
 
     def _skip_unchanged(self, staged: list[int], tally: Tally) -> None:
         """Take rows out of the stage that the table has already, value by value."""
@@ -224,23 +135,6 @@ class DatabaseWriter:
         for row in unchanged:
             tally.unchanged(row)
         staged[:] = [row for row in staged if row not in unchanged]
-
-    def _apply(self, rows: Sequence[int], tally: Tally) -> Returned:
-        """Write these staged rows; halves after a refusal, down to the single row that is to blame."""
-        if not rows:
-            return []
-        self._session.run(f"SAVEPOINT {SAVEPOINT}", "SAVEPOINT")
-        try:
-            return self._apply_at_once(rows)
-        except RowRefused as refused:
-            self._session.run(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}", "ROLLBACK")
-            if len(rows) == 1:
-                tally.reject(rows[0], refused.code.name, refused.message)
-                return []
-        if len(rows) > INDEX_FROM_ROWS:
-            self._session.index_stage()
-        middle = len(rows) // 2
-        return self._apply(rows[:middle], tally) + self._apply(rows[middle:], tally)
 
     def _apply_at_once(self, rows: Sequence[int]) -> Returned:
         table = self._options.table
@@ -319,31 +213,3 @@ class DatabaseWriter:
         whole = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=self._results)
         numbers = [row for rows, _ in returned for row in rows]
         return pa.array(numbers, pa.int64()), whole
-
-    # --- the mark -----------------------------------------------------------------------------------------------------
-
-    def _mark_sql(self, ticket: Ticket) -> str:
-        position = canonical_json(dict(ticket.position)).decode()
-        texts = [literal(ticket.stream), literal(ticket.execution_id)]
-        numbers = [str(int(ticket.batch)), str(int(ticket.fencing_token))]
-        values = ", ".join([*texts, *numbers, literal(position), literal(self._clock.now())])
-        columns = ("stream", "execution_id", "batch", "fencing_token", "position", "written_at")
-        updates = ", ".join(f"{name} = excluded.{name}" for name in columns[1:])
-        return (
-            f"INSERT INTO {self._marks} AS m ({', '.join(columns)}) VALUES ({values}) "
-            f"ON CONFLICT (stream) DO UPDATE SET {updates} WHERE m.fencing_token <= excluded.fencing_token "
-            "AND NOT (m.execution_id = excluded.execution_id AND m.batch >= excluded.batch)"
-        )
-
-    def _mark(self, ticket: Ticket) -> None:
-        if self._session.run(self._mark_sql(ticket), "UPSERT dative_position") != 1:
-            raise self._refused(ticket)
-
-    def _refused(self, ticket: Ticket) -> StopRun:
-        query = f"SELECT fencing_token FROM {self._marks} WHERE stream = {literal(ticket.stream)}"
-        token = int(self._session.rows(query, "SELECT dative_position")[0][0])
-        if token > ticket.fencing_token:
-            return StopRun(
-                f"the target's mark has fencing token {token}, this batch has {ticket.fencing_token}", code=FENCED
-            )
-        return StopRun(f"batch {ticket.batch} is marked in the target already", code=BATCH_REPEATED)

@@ -14,9 +14,14 @@ from dative.process.findings import Path, nearest
 from dative.process.scalars import Name
 from dative.process.shapes.base import ShapeSettings
 from dative.process.shapes.step import LinkSettings, Step
+from dative.process.statements import StatementError, read_statement
 
 if TYPE_CHECKING:
     from dative.process.flow import FlowCheck
+
+
+STATEMENT_OPTION = "sql"
+"""Of a target's operation: one statement whose :names are fields of the documents."""
 
 
 class OperationSettings(ShapeSettings):
@@ -35,6 +40,9 @@ class OperationSettings(ShapeSettings):
             for index, name in enumerate(value if isinstance(value, list) else ()):
                 if isinstance(name, str):
                     check.known(name, fields, (*here, option, index))
+        operation = check.operation(self)
+        if operation is not None and operation.kind == "target" and STATEMENT_OPTION in operation.properties:
+            _statement(self.options, (*here, STATEMENT_OPTION), fields, check)
         disclosed(step, path, fields, check)
         if step.id in check.targets:
             from dative.process.targets import check_target  # it knows steps, and this is one of their verbs
@@ -43,7 +51,6 @@ class OperationSettings(ShapeSettings):
         for index, name in enumerate(step.verify.key if step.verify is not None else ()):
             check.known(name, fields, (*path, "verify", "key", index))
         if step.link is not None and not check.head_is_partial:
-            operation = check.operation(self)
             names = operation.result_fields(self.options) if operation else ()
             results = classify.told_back(names, self.options, fields)
             _linked(step.link, (*path, "link"), fields, results, check)
@@ -70,6 +77,21 @@ def disclosed(step: Step, path: Path, fields: Fields, check: FlowCheck) -> None:
     if fields.open and (patterns := check.classified.patterns()):
         message = f"fields that nobody named may reach {step.verb}, and {', '.join(patterns)} may be among them"
         check.report.key(codes.CLASSIFIED_UNMASKED, message, (*path, step.verb), next_step=classify.CLOSE)
+
+
+def _statement(options: dict[str, JsonValue], path: Path, fields: Fields, check: FlowCheck) -> None:
+    """What is wrong with a statement of the builder's own, and the names in it that no document has."""
+    sql, per = options.get(STATEMENT_OPTION), options.get("per", "document")
+    if not isinstance(sql, str) or per not in ("document", "batch"):
+        return  # Said by the operation's own schema.
+    try:
+        statement = read_statement(sql, "batch" if per == "batch" else "document")
+    except StatementError as error:
+        check.report.value(error.code, error.message, path, offset=error.at)
+        return
+    if per == "document":
+        for name, at in zip(statement.names, statement.places, strict=True):
+            check.known(name, fields, path, offset=at + 1)
 
 
 def _linked(link: LinkSettings, path: Path, fields: Fields, results: dict[str, FieldState], check: FlowCheck) -> None:

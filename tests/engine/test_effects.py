@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
-from dative.errors.base import StopRun
+from dative.errors.base import RetryLater, StopRun
 from dative.errors.connector import DENIED, RateLimited, Timeout, Unavailable, UnknownOutcome
 from dative_atom.engine.memory import Faults
 from dative_atom.journal.contract import ExecutionState
@@ -92,6 +93,48 @@ def test_a_second_targets_lost_commit_does_not_repeat_what_the_first_one_has(
 def test_a_document_written_to_two_targets_counts_once(engine, accounts) -> None:
     engine.system.rows = accounts(6)
     assert engine.run(TWO).counts.written == 6
+
+
+REFUSED = StopRun("not this time", code=DENIED)
+
+
+@pytest.mark.parametrize("again", [6, 8])
+def test_an_execution_that_stopped_between_two_commits_is_not_repeated_by_the_next_one(
+    engine, accounts, again: int
+) -> None:
+    engine.system.rows = accounts(6)
+    first = engine.target("first", key=("Id",), transactional=True)
+    second = engine.target("second", key=("Id",), transactional=True, faults=Faults(commit=[REFUSED, None]))
+    assert engine.run(TWO).state is ExecutionState.FAILED
+    assert (first.effects, second.effects) == (6, 0)
+    engine.system.rows = accounts(again)
+    assert engine.run(TWO).counts.written == again
+    assert (first.effects, second.effects) == (again, again)
+    assert engine.journal.halfway("env/sync") == b""
+
+
+def test_what_changed_at_the_source_meanwhile_is_sent_to_the_target_that_had_committed(engine, accounts) -> None:
+    engine.system.rows = accounts(6)
+    first = engine.target("first", key=("Id",), transactional=True)
+    engine.target("second", key=("Id",), transactional=True, faults=Faults(commit=[REFUSED, None]))
+    assert engine.run(TWO).state is ExecutionState.FAILED
+    rows = accounts(6)
+    engine.system.rows = rows.set_column(2, "Last", pa.array([*rows.column("Last").to_pylist()[:5], "Changed"]))
+    assert engine.run(TWO).state is ExecutionState.SUCCEEDED
+    assert first.effects == 7
+    assert first.rows[("A000005",)]["Last"] == "Changed"
+
+
+def test_a_commit_of_which_nobody_can_tell_leaves_the_execution_to_a_resume(engine, accounts) -> None:
+    engine.system.rows = accounts(6)
+    target = engine.target("upsert", key=("Id",), transactional=True, faults=Faults(commit=["lost"]))
+    target.silent = 1
+    execution_id = engine.plan()
+    with pytest.raises(RetryLater):
+        engine.run(UPSERT, execution_id=execution_id)
+    assert engine.journal.execution(execution_id).state is ExecutionState.RUNNING
+    ended = engine.run(UPSERT, execution_id=execution_id)
+    assert (ended.state, ended.counts.written, target.effects) == (ExecutionState.SUCCEEDED, 6, 6)
 
 
 def test_an_answer_lost_without_a_mark_is_unknown_and_never_sent_again(engine, accounts) -> None:

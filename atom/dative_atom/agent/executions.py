@@ -24,6 +24,7 @@ from dative.errors.agent import (
     WORKER_CRASHED,
     WORKER_KILLED,
 )
+from dative.errors.base import code_named
 from dative.ids import ExecutionId, ProcessName, new_id
 
 from dative_atom.agent.books import Books
@@ -36,11 +37,12 @@ from dative_atom.agent.worker import WorkerLost
 from dative_atom.journal.contract import Counts, Execution, ExecutionState
 from dative_atom.journal.letters import Retry
 from dative_atom.telemetry.recorder import new_trace_id
-from dative_atom.worker.protocol import Keys, Limits, Progress, RunExecution
+from dative_atom.worker.protocol import Finished, Keys, Limits, Progress, RunExecution
 
 PROGRESS_EVERY_S = 2.0
 ATTEMPTS_MAX = 50
 """Over all agents' lives: an execution that takes the whole agent down with it must end too."""
+_PASSING = ("RESOURCE_EXHAUSTED", "UNAVAILABLE")
 _BATCH_ROWS = "batch_rows"
 
 
@@ -284,19 +286,24 @@ class Executions:
         except DativeError as refused:
             await self._refused(execution, refused)
             return
-        backoff = Backoff(0.5, 10.0)
-        for crashes in range(1, self._settings.crashes_max + 1):
+        backoff, crashes = Backoff(0.5, 10.0), 0
+        while crashes < self._settings.crashes_max:
             try:
-                await self._runner.execute(
+                finished = await self._runner.execute(
                     self._request(execution, prepared), running.handle, lambda message: self._progress(running, message)
                 )
             except WorkerLost as lost:
+                crashes += 1
                 error = _lost(execution, lost, crashes)
             except DativeError as failed:
+                crashes += 1
                 error = failed
             else:
+                # A worker that can not write the end (a full disk, a target that does not say what it committed)
+                # leaves it to an attempt that can: what passes by itself is no crash, and is waited for.
+                error = _undecided(finished)
+                crashes += error.code.grpc not in _PASSING
                 self._reporter.written.set()
-                return
             known = await self._books.run(self._journal.execution, execution.execution_id)
             if known is not None and known.state.final:
                 return
@@ -306,7 +313,7 @@ class Executions:
             log.warning(
                 "execution.interrupted", execution_id=execution.execution_id, crashes=crashes, code=error.code.name
             )
-            if known is not None and known.attempt >= ATTEMPTS_MAX:
+            if crashes and known is not None and known.attempt >= ATTEMPTS_MAX:
                 break
             if crashes < self._settings.crashes_max:
                 await either(self._clock, running.handle.cancelled, backoff.next_s())
@@ -423,6 +430,13 @@ class Executions:
         for task in (*self._tasks, *self._reports):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _undecided(finished: Finished) -> DativeError:
+    """What kept a worker from ending its execution; of no meaning where the journal has the end."""
+    failure = finished.failure or {}
+    code = code_named(failure.get("code", "")) or WORKER_CRASHED
+    return DativeError(failure.get("message", "a worker left its execution unfinished"), code=code)
 
 
 def _lost(execution: Execution, lost: WorkerLost, crashes: int) -> DativeError:

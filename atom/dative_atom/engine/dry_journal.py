@@ -105,8 +105,11 @@ class DryJournal:
     def prepare(self, settlement: Settlement) -> None:
         self._prepared = settlement
 
-    def discard(self, execution_id: ExecutionId) -> None:
+    def discard(self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None) -> None:
         self._prepared = None
+
+    def halfway(self, stream: str) -> bytes:
+        return b""
 
     def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
         """Counts it; its position, links, tracking and receipts go nowhere."""

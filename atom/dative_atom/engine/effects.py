@@ -8,7 +8,7 @@ remembered and never sent again when the batch starts over because another targe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 import pyarrow as pa
@@ -20,7 +20,9 @@ from dative.ids import ExecutionId, StepId
 
 from dative_atom.connectors.base import Mark, Outcome, Position, Ticket, Writer
 from dative_atom.engine.certainty import UNCERTAIN, Certainty, find_out, unknown, unknown_rows
+from dative_atom.engine.database import one_batch
 from dative_atom.engine.failpoints import reach
+from dative_atom.engine.halfway import Halfway, Prints, packed, taken
 from dative_atom.engine.plan import Target
 from dative_atom.engine.retry import Attempts, RetryPolicy, Waits, class_named
 from dative_atom.journal.contract import Counts, Journal, Settlement
@@ -41,6 +43,10 @@ class Effects:
     """The effects of one batch. stream: "<environment id>/<process>"; marks are kept under "<stream>/<step>".
 
     suspect: an earlier attempt of the execution may have sent this batch and have been killed before it settled.
+    halfway: what transactional targets have of documents that did not settle. prints: of the rows that transactional
+    targets take; None where there is only one, which either has the batch or has it not.
+    last: the target that commits last; where it has the batch, every one has.
+    prepared: the settlement is on disk. undecided: targets that were told to commit and of which nobody knows yet whether they did.
     """
 
     stream: str
@@ -50,9 +56,16 @@ class Effects:
     fencing_token: int
     waits: Waits
     suspect: bool = False
+    halfway: Halfway = field(default_factory=Halfway)
+    prints: Prints | None = None
+    last: StepId | None = None
     applied: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     pending: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     committed: set[StepId] = field(default_factory=set)
+    prepared: bool = False
+    undecided: set[StepId] = field(default_factory=set)
+    sent: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
+    used: dict[StepId, pa.Array] = field(default_factory=dict)
 
     def ticket(self, step: StepId) -> Ticket:
         return Ticket(f"{self.stream}/{step}", self.execution_id, self.batch, self.position, self.fencing_token)
@@ -75,9 +88,8 @@ class Effects:
             return self.applied[step]
         attempts = Attempts(policy, self.waits, f"step {step}")
         if writer.transactional:
-            results = self._write(step, writer, attempts, documents)
-            self.pending[step] = results
-            return results
+            self.pending[step] = self._in_transaction(step, writer, attempts, documents)
+            return self.pending[step]
         if self.suspect and certainty.verify is not None:
             # Invariant 8: what an attempt that was killed may have sent is looked for before anything is sent.
             results = unknown(documents.num_rows, writer.result_fields, UnknownOutcome("sent by a killed attempt"))
@@ -88,16 +100,39 @@ class Effects:
         self.applied[step] = results
         return results
 
+    def _in_transaction(
+        self, step: StepId, writer: Writer, attempts: Attempts, documents: pa.RecordBatch
+    ) -> pa.RecordBatch:
+        """Into the target's open transaction, but for what it has committed already."""
+        if self.prints is None or (step == self.last and step not in self.halfway.rows):
+            return self._write(step, writer, attempts, documents)
+        prints = self.prints.of(documents)
+        if step not in self.halfway.rows:
+            results = self._write(step, writer, attempts, documents)
+            self.sent[step] = taken(prints, results)
+            return results
+        found, places = self.halfway.found(step, prints)
+        rows = pc.indices_nonzero(pc.invert(pc.is_in(pa.arange(0, len(prints)), value_set=found))).cast(pa.int64())
+        fresh = self._write(step, writer, attempts, documents.take(rows))
+        self.sent[step], self.used[step] = taken(prints.take(rows), fresh), places
+        known = self.halfway.rows[step].select(fresh.schema.names).take(places).cast(fresh.schema)
+        both = pa.Table.from_batches([known, fresh]).combine_chunks()
+        return one_batch(both.take(pc.sort_indices(pa.concat_arrays([found, rows]))))
+
     def _write(self, step: StepId, writer: Writer, attempts: Attempts, documents: pa.RecordBatch) -> pa.RecordBatch:
         while True:
+            reach("write.before", step)
             try:
-                return writer.write(documents, self.ticket(step)).results
+                results = writer.write(documents, self.ticket(step)).results
             except RetryLater as error:
                 writer.rollback()
                 attempts.pause(error)
             except UnknownOutcome as error:
                 # Invariant 8: some of it may have been applied, so none of it is sent again before that is known.
                 return unknown(documents.num_rows, writer.result_fields, error)
+            else:
+                reach("write.after", step)
+                return results
 
     def _made_certain(
         self,
@@ -115,7 +150,9 @@ class Effects:
             if not len(rows):
                 break
             if certainty.verify is not None:
+                reach("probe.before", step)
                 results, rows = find_out(writer, certainty.verify, self.waits, documents, results)
+                reach("probe.after", step)
             elif not (certainty.repeatable and self._may_repeat(attempts)):
                 break
             if not len(rows) or sent == sent_most:
@@ -150,8 +187,14 @@ class Effects:
     def start_over(self, targets: Sequence[Target]) -> None:
         """Forget what was written and not committed."""
         self.pending.clear()
+        for step in [step for step in self.sent if step not in self.committed]:
+            del self.sent[step]
         for target in targets:
             target.writer.rollback()
+
+    def stopped(self, documents: int) -> Halfway:
+        """What the targets have of this batch, which does not settle, when it is made of so many documents."""
+        return self.halfway.and_also({step: self.sent[step] for step in self.committed if step in self.sent}, documents)
 
     def settle(self, journal: Journal, targets: Sequence[Target], settlement: Settlement) -> Counts:
         """Commit what was written and make the settlement valid. targets: the transactional ones, in their order.
@@ -159,6 +202,9 @@ class Effects:
         Raises CommitLost: start the batch over.
         """
         uncommitted = [target for target in targets if target.step not in self.committed]
+        if self.halfway.rows:
+            left = self.halfway.after(self.used, settlement.counts.read)
+            settlement = replace(settlement, halfway=(self.stream, left.packed()))
         if not self.pending and not self.committed:
             reach("batch.written")
             counts = journal.settle(settlement)
@@ -169,7 +215,8 @@ class Effects:
             if target.step not in self.pending:
                 target.writer.write(_empty(target.documents), self.ticket(target.step))
         reach("batch.written")
-        journal.prepare(settlement)
+        journal.prepare(replace(settlement, sent=packed(self.sent)))
+        self.prepared = True
         reach("batch.prepared")
         for target in uncommitted:
             self._commit(target)
@@ -180,16 +227,26 @@ class Effects:
 
     def _commit(self, target: Target) -> None:
         ticket = self.ticket(target.step)
+        reach("commit.before", target.step)
+        self.undecided.add(target.step)
         try:
             target.writer.commit(ticket)
         except UnknownOutcome as error:
             # Invariant 8: the target itself says whether the lost commit happened.
             if not same(target.writer.committed(ticket.stream), ticket):
+                self.undecided.discard(target.step)
                 raise CommitLost(
                     f"step {target.step}: the commit was lost and did not happen", code=error.code
                 ) from error
         except RetryLater as error:
+            self.undecided.discard(target.step)
             raise CommitLost(error.message, code=error.code, retry_after_s=error.retry_after_s) from error
+        except StopRun:
+            # It refused: its transaction has been rolled back.
+            self.undecided.discard(target.step)
+            raise
+        reach("commit.after", target.step)
+        self.undecided.discard(target.step)
         self.committed.add(target.step)
         if target.step in self.pending:
             self.applied[target.step] = self.pending.pop(target.step)

@@ -1,8 +1,8 @@
 """Named boundaries of an execution at which a test may kill the worker.
 
-`DATIVE_FAILPOINT="name[:count]"` makes the process SIGKILL itself when it reaches that boundary for the count-th time
-(default 1). Without the variable, `reach` is one look at an empty string. A process that forks its workers arms them
-with `arm`; `count` tells how often a run passes which boundary.
+`DATIVE_FAILPOINT="name[:step][:count]"` makes the process SIGKILL itself when it reaches that boundary for the count-th
+time (default 1). Without the variable, `reach` is one look at an empty string. A process that forks its workers arms
+them with `arm`; `count` tells how often a run passes which boundary, so that a test can kill at each passage of each.
 """
 
 from __future__ import annotations
@@ -27,45 +27,86 @@ NAMES: Final = (
     "execution.finishing",
     "execution.finished",
 )
-"""In the order in which an execution passes them; the tests kill at each one."""
+"""In the order in which every execution passes them; the tests kill at each one."""
+
+STEP_NAMES: Final = (
+    "step.before",
+    "step.after",
+    "write.before",
+    "write.after",
+    "probe.before",
+    "probe.after",
+    "commit.before",
+    "commit.after",
+)
+"""Passed by a step, whose id follows the name: around leading a batch through it, and around each call of its target."""
+
+OTHER_NAMES: Final = (
+    "journal.begun",
+    "journal.committing",
+    "journal.committed",
+    "acknowledge.before",
+    "acknowledge.after",
+)
+"""Around each transaction of the journal while the execution runs, whoever makes it, and around telling the source."""
 
 
 class _Armed:
-    """What the environment asked for, read once."""
+    """What was asked for. name: with its step, empty when nothing was."""
 
     def __init__(self, asked: str) -> None:
-        name, _, count = asked.partition(":")
-        if name and name not in NAMES:
-            raise ValueError(f"{VARIABLE}: {name!r} is no boundary; there are {', '.join(NAMES)}")
+        name, *rest = asked.split(":")
+        if name in STEP_NAMES:
+            if not rest:
+                raise ValueError(f"{VARIABLE}: {name} is a boundary of a step; name it: {name}:<step>")
+            name = at(name, rest.pop(0))
+        elif name and name not in NAMES and name not in OTHER_NAMES:
+            there = ", ".join((*NAMES, *STEP_NAMES, *OTHER_NAMES))
+            raise ValueError(f"{VARIABLE}: {name!r} is no boundary; there are {there}")
         self.name = name
-        self.left = int(count or 1)
+        self.left = int(rest[0]) if rest else 1
+
+
+def at(name: str, step: str) -> str:
+    """A boundary of a step."""
+    return f"{name}:{step}"
 
 
 _armed = _Armed(os.environ.get(VARIABLE, ""))
 _passed: Counter[str] | None = None
+_watched = _armed.name
+"""Empty as long as nobody kills or counts."""
 _guard = threading.Lock()
 
 
 def arm(asked: str) -> None:
     """As the variable says it, for this process from now on; an empty text disarms."""
-    global _armed
+    global _armed, _watched
     _armed = _Armed(asked)
+    _watched = _armed.name or ("counted" if _passed is not None else "")
 
 
 def count() -> Counter[str]:
     """Count from now on which boundary is passed how often; the counter goes on counting."""
-    global _passed
+    global _passed, _watched
     _passed = Counter()
+    _watched = _watched or "counted"
     return _passed
 
 
-def reach(name: str) -> None:
+def reach(name: str, step: str = "") -> None:
     """The execution is at this boundary. Dies here, at once and without cleaning up, when a test asked for it."""
-    if _passed is not None:
-        with _guard:
-            _passed[name] += 1
-    if name != _armed.name:
+    if not _watched:
         return
-    _armed.left -= 1
-    if _armed.left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    _reached(at(name, step) if step else name)
+
+
+def _reached(name: str) -> None:
+    with _guard:
+        if _passed is not None:
+            _passed[name] += 1
+        if name != _armed.name:
+            return
+        _armed.left -= 1
+        if _armed.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

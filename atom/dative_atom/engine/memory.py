@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 from dative.clock import Clock
-from dative.errors.connector import UnknownOutcome
+from dative.errors.connector import Unavailable, UnknownOutcome
 
 from dative_atom.connectors.base import (
     PREVIEW_FIELDS,
@@ -58,12 +58,14 @@ class Faults:
 class MemoryTarget:
     """What one target step has. key: fields that find a document; empty means that every write appends.
 
+    silent: how often the target does not say what it committed last.
     rows: key -> document. effects: how many documents were applied, over all writes. outcomes: of each write.
     """
 
     key: tuple[str, ...] = ()
     transactional: bool = False
     faults: Faults = field(default_factory=Faults)
+    silent: int = 0
     rows: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     effects: int = 0
     writes: int = 0
@@ -158,6 +160,9 @@ class MemoryWriter:
         self._open = []
 
     def committed(self, stream: str) -> Mark | None:
+        if self._target.silent:
+            self._target.silent -= 1
+            raise Unavailable("the target does not answer")
         return self._target.mark.get(stream)
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from dative_atom.documents.batch import (
 )
 from dative_atom.engine.database import Session
 from dative_atom.engine.derived import Lineage
+from dative_atom.engine.failpoints import reach
 from dative_atom.engine.notices import Notices
 from dative_atom.engine.query import Failure
 from dative_atom.engine.running import Running
@@ -225,8 +226,13 @@ def run_step(shape: Shape, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch 
     """Lead the batch through one step, recorded as one span and one line of totals, however many documents it has."""
     # The queries of this flow's thread see what is remembered as it stands for its documents.
     flow.session.running = flow.running
-    if not shape.recorded:
-        return shape.apply(batch, flow)
+    reach("step.before", shape.step)
+    out = _recorded(shape, batch, flow) if shape.recorded else shape.apply(batch, flow)
+    reach("step.after", shape.step)
+    return out
+
+
+def _recorded(shape: Shape, batch: pa.RecordBatch, flow: Flow) -> pa.RecordBatch | None:
     failed = flow.failed
     with flow.recorder.step(shape.step, shape.verb, flow.batch, batch.num_rows) as timer:
         out = shape.apply(batch, flow)

@@ -20,7 +20,7 @@ from dative.errors import engine as codes
 from dative.ids import ExecutionId
 from dative.v1 import telemetry_pb2
 
-from dative_atom.connectors.base import ConnectionConfig, Connector, Position, RunContext
+from dative_atom.connectors.base import ConnectionConfig, Connector, Mark, Position, RunContext
 from dative_atom.connectors.connection import open_connection
 from dative_atom.engine.accounting import Fates, balance, prove_execution
 from dative_atom.engine.context import open_execution
@@ -28,6 +28,7 @@ from dative_atom.engine.database import Session
 from dative_atom.engine.effects import CommitLost, Effects
 from dative_atom.engine.failpoints import reach
 from dative_atom.engine.failures import failure_of
+from dative_atom.engine.halfway import Halfway, Prints, unpacked
 from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.message import Message
 from dative_atom.engine.notices import Teller
@@ -68,8 +69,9 @@ def run_execution(
 ) -> Execution:
     """Run it. Never raises for what a process, a source or a target does: that is a coded failure in the journal.
 
-    Raises DativeError only when the journal itself can not say what happened (its disk is full, or the execution is
-    not known or has ended): then nothing has been settled that is not in it.
+    Raises only when the journal can not say what happened (its disk is full, the execution is not known or has ended),
+    or when nobody can say whether a target committed: then nothing has been settled that is not in it, and another
+    attempt goes on.
     """
     recorder = recorder or Recorder(parent=parse_traceparent(message.traceparent))
     execution = journal.begin(ExecutionId(message.execution_id), surroundings.clock.now(), recorder.trace_id)
@@ -79,6 +81,9 @@ def run_execution(
     try:
         _Run(message, execution, journal, surroundings, recorder).run()
     except BaseException as error:
+        if journal.prepared(execution.execution_id) is not None:
+            # Invariant 1: targets may have committed what has not settled. Only a resume, which asks them, may end this.
+            raise
         failure = failure_of(error, cancelled=surroundings.control.cancelled)
         if not isinstance(error, Exception):
             raise
@@ -193,6 +198,8 @@ class _Run:
     def _resume(self) -> Start:
         """Where this attempt begins, after what a former one had prepared was settled or given up."""
         execution_id = self.execution.execution_id
+        self.halfway = Halfway.read(self.journal.halfway(self.mark_stream))
+        self.prints = Prints(self.opened.database.session)
         prepared = self.journal.prepared(execution_id)
         resumed = prepared is not None or self.execution.attempt > 1
         marks = {
@@ -202,10 +209,13 @@ class _Run:
         own = [mark.batch for mark in marks.values() if mark is not None and mark.execution_id == execution_id]
         if prepared is not None:
             # Invariant 1: the target's own mark says whether the batch that was being settled is there.
-            if marks and all(batch == prepared.batch for batch in own) and len(own) == len(marks):
+            there = [step for step, mark in marks.items() if _marked(mark, execution_id, prepared.batch)]
+            if marks and len(there) == len(marks):
                 self.journal.settle(execution_id=execution_id)
             else:
-                self.journal.discard(execution_id)
+                sent = {step: rows for step, rows in unpacked(prepared.sent).items() if step in there}
+                halfway = self.halfway.and_also(sent, prepared.counts.read)
+                self._not_settled(halfway)
         stands = self.journal.resume(execution_id)
         # A number that any target may have seen is never used again.
         used = [*own, *([prepared.batch] if prepared is not None else [])]
@@ -213,6 +223,11 @@ class _Run:
         position: Position | None = json.loads(stands.position) if stands.position else None
         rows = self.opened.batch_rows
         return Start(position, batch, stands.document, rows)
+
+    def _not_settled(self, halfway: Halfway) -> None:
+        """A prepared batch is given up, but not what some of its targets committed."""
+        self.halfway = halfway
+        self.journal.discard(self.execution.execution_id, (self.mark_stream, halfway.packed()))
 
     @property
     def mark_stream(self) -> str:
@@ -247,6 +262,9 @@ class _Run:
             self.waits,
             # A batch is sent after the one before it has settled: only the first of an attempt may have been sent.
             suspect=self.execution.attempt > 1 and item.batch == self.first_batch,
+            halfway=self.halfway,
+            last=self.transactional[-1].step if self.transactional else None,
+            prints=self.prints if len(self.transactional) > 1 or self.halfway.rows else None,
         )
         attempts = Attempts(LOST_COMMIT, self.waits, f"batch {item.batch}")
         try:
@@ -258,6 +276,8 @@ class _Run:
                     attempts.pause(lost)
         except BaseException:
             effects.start_over(self.transactional)
+            if effects.prepared and not effects.undecided and len(effects.committed) < len(self.transactional):
+                self._not_settled(effects.stopped(item.piece.documents.num_rows))
             raise
 
     def _attempt(self, item: Transformed, effects: Effects, session: Session) -> Counts:
@@ -267,6 +287,7 @@ class _Run:
         fates = balance(flow, out, steps[-1].id if steps else self.opened.process.spec.source.id)
         counts = effects.settle(self.journal, self.transactional, self._settlement(item, flow, fates))
         self.settled = flow.running.after()
+        self.halfway = self.halfway.after(effects.used, fates.counts.read)
         return counts
 
     def _settlement(self, item: Transformed, flow: Flow, fates: Fates) -> Settlement:
@@ -339,6 +360,11 @@ class _Run:
         found = self.journal.execution(self.execution.execution_id)
         if found is not None:
             prove_execution(found.counts)
+
+
+def _marked(mark: Mark | None, execution_id: ExecutionId, batch: int) -> bool:
+    """The target's own mark says that it committed this batch."""
+    return mark is not None and (mark.execution_id, mark.batch) == (execution_id, batch)
 
 
 def _position(position: Position | None) -> bytes | None:

@@ -19,6 +19,7 @@ from dative.ids import DeadLetterId
 from dative_atom.connectors.base import Position, Read, Reader
 from dative_atom.documents.batch import number_documents
 from dative_atom.documents.json import Unreadable, from_json
+from dative_atom.engine.failpoints import reach
 from dative_atom.engine.ledger import JournalLedger, Seen
 from dative_atom.journal.contract import DeadLetter, Profile, SnapshotChanges
 
@@ -109,7 +110,9 @@ class ReaderSource:
         with self._guard:
             position, self._settled = self._settled, None
         if position is not None and self._reader is not None:
+            reach("acknowledge.before")
             self._reader.acknowledge(position)
+            reach("acknowledge.after")
 
     def close(self) -> None:
         if self._reader is None:

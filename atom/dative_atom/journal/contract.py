@@ -183,6 +183,8 @@ class Settlement:
     version before which it forgets. profile: of the documents in dead_letters, for whoever edits them.
     remembered: properties of the execution, gone at its end; persisted: of the stream.
     events: serialized dative.v1.Record messages, each with an Event. cached: what happened to caches, in order.
+    sent: by step, rows that transactional targets take with this batch, for a resume that finds only some committed.
+    halfway: (stream of marks, what `Journal.halfway` says of it from now on); None leaves it as it is.
     """
 
     execution_id: ExecutionId
@@ -208,6 +210,8 @@ class Settlement:
     persisted: Mapping[str, bytes] = field(default_factory=dict)
     snapshot: SnapshotChanges | None = None
     cached: Sequence[bytes] = ()
+    sent: Mapping[str, bytes] = field(default_factory=dict)
+    halfway: tuple[str, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -279,8 +283,12 @@ class Journal(Letters, Protocol):
         """
         ...
 
-    def discard(self, execution_id: ExecutionId) -> None:
-        """The target did not commit: forget the preparation."""
+    def discard(self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None) -> None:
+        """Not every target committed: forget the preparation. halfway: as of a settlement, in the same transaction."""
+        ...
+
+    def halfway(self, stream: str) -> bytes:
+        """What targets have of documents that did not settle, of a stream of marks; empty when there is nothing."""
         ...
 
     def remembered(self, execution_id: ExecutionId, stream: str) -> dict[str, bytes]:

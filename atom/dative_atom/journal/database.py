@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -112,6 +112,10 @@ CREATE INDEX dead_letter_retrying ON dead_letter (retrying) WHERE retrying IS NO
 CREATE INDEX dead_letter_process ON dead_letter (state, process, dead_letter_id);
 CREATE INDEX dead_letter_expiry ON dead_letter (state, expires_at);
 """,
+    # What transactional targets committed of a batch that did not settle, since others had not.
+    """
+CREATE TABLE halfway (stream TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+""",
 )
 """What brings a journal from each version to the next; a new one takes all of them, so there is one way to a schema."""
 SCHEMA_VERSION: Final = 1 + len(_UPGRADES)
@@ -121,8 +125,12 @@ LETTERS_VERSION: Final = 2 + _UPGRADES.index(_LETTERS)
 class Database:
     """One journal file. May be opened by several processes at once; every thread gets a connection of its own."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Open or make it. path: its directory must exist. The sealing key is `<path>.key`, made with the file."""
+    def __init__(self, path: Path, clock: Clock, reached: Callable[[str], None] | None = None) -> None:
+        """Open or make it. path: its directory must exist. The sealing key is `<path>.key`, made with the file.
+
+        reached: told each boundary of each write transaction: journal.begun, journal.committing, journal.committed.
+        """
+        self._reached = reached or (lambda _: None)
         self.path = path
         self.clock = clock
         self._local = threading.local()
@@ -179,13 +187,16 @@ class Database:
         with _border(self.path):
             db.execute("BEGIN IMMEDIATE")
             try:
+                self._reached("journal.begun")
                 yield db
+                self._reached("journal.committing")
                 db.execute("COMMIT")
             except BaseException:
                 # After a full disk SQLite may have rolled back by itself.
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+            self._reached("journal.committed")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -59,10 +59,24 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots)
         with self.reading() as db:
             return self._prepared(db, execution_id)
 
-    def discard(self, execution_id: ExecutionId) -> None:
+    def discard(self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None) -> None:
         with self.transaction() as db:
             db.execute("DELETE FROM prepared WHERE execution_id = ?", (execution_id,))
+            self._keep_halfway(db, halfway)
         self._preparing = None
+
+    def halfway(self, stream: str) -> bytes:
+        with self.reading() as db:
+            row = db.execute("SELECT body FROM halfway WHERE stream = ?", (stream,)).fetchone()
+        return self.unseal(row[0], f"{stream}/halfway") if row else b""
+
+    def _keep_halfway(self, db: sqlite3.Connection, halfway: tuple[str, bytes] | None) -> None:
+        if halfway is None:
+            return
+        stream, body = halfway
+        db.execute("DELETE FROM halfway WHERE stream = ?", (stream,))
+        if body:
+            db.execute("INSERT INTO halfway VALUES (?, ?)", (stream, self.seal(body, f"{stream}/halfway")))
 
     def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
         with self.transaction() as db:
@@ -94,6 +108,7 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots)
             (msgspec.json.encode(counts), settlement.batch + 1, settlement.documents_end, settlement.execution_id),
         )
         self._move(db, settlement)
+        self._keep_halfway(db, settlement.halfway)
         profile = self.keep_profile(db, settlement.profile)
         for event in settlement.events:
             self.reported(db, "event", event)

@@ -25,6 +25,7 @@ from dative.ids import ConnectionName
 
 from dative_atom.connectors.base import ConnectionConfig
 from dative_atom.connectors.connection import open_connection
+from dative_atom.engine.failpoints import reach
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Connect, Surroundings, run_execution
@@ -169,7 +170,7 @@ class Worker:
         log = self._log.bind(execution_id=message.execution_id)
         try:
             limit_growth(message.limits.memory_bytes)
-            journal = SqliteJournal(Path(message.journal), self._clock)
+            journal = SqliteJournal(Path(message.journal), self._clock, reach)
             try:
                 progress = _Progress(self, message.execution_id, self._clock)
                 ended = run_execution(

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint type format stubs clean
+.PHONY: help setup demo test faults bench lint type format stubs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ demo: setup ## the main job, end to end (KEEP=1 leaves it running)
 
 test: setup ## every test
 	$(BIN)/pytest $(TESTS)
+
+faults: setup ## kill a worker at every boundary of 100,000 records, resume, compare (FAULTS="--stride 10": a part)
+	$(BIN)/python -W ignore -m tests.proof $(FAULTS)
 
 bench: setup ## tables of speed and weight, as ratios against a limit and peers
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]' -c constraints.txt

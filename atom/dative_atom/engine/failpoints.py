@@ -50,6 +50,13 @@ OTHER_NAMES: Final = (
 )
 """Around each transaction of the journal while the execution runs, whoever makes it, and around telling the source."""
 
+BY_CHANCE: Final = ("acknowledge.before", "acknowledge.after")
+"""Passed once or more often, as the threads of a run happen to meet."""
+
+ECHOES: Final = ("step.before", "step.after", "journal.begun", "journal.committing", *BY_CHANCE)
+"""Nothing outside the process has changed since the boundary before, so that a kill ends like one there. The engine's own
+proof (tests/proof) kills here too; a builder's case leaves them out and keeps its time."""
+
 
 class _Armed:
     """What was asked for. name: with its step, empty when nothing was."""

@@ -7,7 +7,14 @@ import pytest
 CALL = {"id": "call", "verb": "process_call", "settings": {"shape": "process_call", "process": "sub"}}
 
 
-@pytest.mark.parametrize(("config", "allows"), [({}, []), ({"allow_scripts": True}, ["scripts"])])
+@pytest.mark.parametrize(
+    ("config", "allows"),
+    [
+        ({}, []),
+        ({"allow_scripts": True}, ["scripts"]),
+        ({"allow_commands": ["/bin/x"]}, ["command:/bin/x"]),
+    ],
+)
 async def test_a_worker_is_told_what_the_atom_allows_and_given_the_files_of_called_processes(
     joined, controller, tools, tmp_path, config, allows
 ):

@@ -62,7 +62,7 @@ class Engine:
     seen: list[tuple[str, list[int]]] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
     called: dict[str, str] = field(default_factory=dict)
-    allows: list[str] = field(default_factory=lambda: ["scripts"])
+    allows: list[str] = field(default_factory=lambda: ["scripts", "command:/bin/cat", "command:/bin/sh"])
     parameters: dict[str, str] = field(default_factory=dict)
     keys: Keys = field(default_factory=lambda: Keys({1: "11" * 32}))
 

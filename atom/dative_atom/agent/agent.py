@@ -181,7 +181,7 @@ class Agent:
             queue_max=config.queue_max,
             crashes_max=config.crashes_max,
             memory_bytes=config.worker_memory_mb << 20,
-            allows=("scripts",) if config.allow_scripts else (),
+            allows=config.allows,
             damaged=self._damaged,
             ended=self._execution_ended,
         )

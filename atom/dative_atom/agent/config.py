@@ -34,6 +34,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     crashes_max: worker deaths in one execution before it has failed. queue_max: executions that may wait.
     bundles_kept: former bundles whose blobs stay on disk. disk_free_min_mb: below it health says so.
     allow_scripts: whether processes may run Python of their own here, shut in a process without files and network.
+    allow_commands: absolute paths of programs that processes may run here, with the rights of the atom's own user.
     """
 
     data_dir: str
@@ -50,12 +51,24 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     bundles_kept: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
     disk_free_min_mb: Annotated[int, msgspec.Meta(ge=0)] = 512
     allow_scripts: bool = False
+    allow_commands: list[str] = []
     labels: dict[str, str] = {}
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:
         if self.warm > self.slots:
             raise ValueError(f"warm {self.warm} must not be above slots {self.slots}; raise slots or lower warm")
+
+        for path in self.allow_commands:
+            if not path.startswith("/") or os.path.normpath(path) != path:
+                raise ValueError(
+                    f"allow_commands: {path} is no absolute path without ..; write it as it is on the disk"
+                )
+
+    @property
+    def allows(self) -> tuple[str, ...]:
+        """What processes may do here beyond their rights, as workers are told."""
+        return (*(("scripts",) if self.allow_scripts else ()), *(f"command:{path}" for path in self.allow_commands))
 
     @property
     def directory(self) -> Path:

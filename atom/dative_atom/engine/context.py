@@ -25,6 +25,7 @@ from dative_atom.engine.called import open_called, parameters_of, read_called, r
 from dative_atom.engine.changes import ChangesSource, with_change
 from dative_atom.engine.compile import compile_process
 from dative_atom.engine.database import Database, literal
+from dative_atom.engine.dry_journal import DryJournal
 from dative_atom.engine.ledger import JournalLedger
 from dative_atom.engine.lookup import Tables
 from dative_atom.engine.message import Message
@@ -166,6 +167,7 @@ class Opened:
             keep_tokens=Vault(self.journal, self.mask_keys, self.message.environment_id).keep,
             processes=self.called,
             allows=frozenset(self.message.allows),
+            dry=isinstance(self.journal, DryJournal),
             closing=self.closing,
             running=self.remembered().types(),
             conflicts={name: table.conflict for name, table in spec.tables.items() if isinstance(table, XrefTable)},

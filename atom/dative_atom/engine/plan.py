@@ -118,7 +118,8 @@ class Context:
     new_session: a further session, for steps that run in a thread of their own.
     mask_keys: of the environment, the same in every execution. started_at: of the execution's first attempt.
     keep_tokens: (tokens, their values as text) into the vault, before any target can see one of them.
-    allows: what this atom lets a process do beyond its rights, "scripts". closing: called at the execution's end.
+    allows: what this atom lets a process do beyond its rights: "scripts", "command:/a/path".
+    dry: nothing may be done outside. closing: called at the execution's end.
     processes: those that may be called. calling: None for the process that the execution runs.
     caches: those that compiled steps fill.
     running: properties that compiled steps set, and those of former executions ("start.x"), with their types.
@@ -145,6 +146,7 @@ class Context:
     calling: Calling | None = None
     steps: Steps = field(default_factory=Steps)
     allows: frozenset[str] = frozenset()
+    dry: bool = False
     closing: list[Callable[[], None]] = field(default_factory=list)
     running: dict[str, pa.DataType] = field(default_factory=dict)
     caches: dict[str, CacheSpec] = field(default_factory=dict)

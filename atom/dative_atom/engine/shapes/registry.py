@@ -26,6 +26,7 @@ from dative.process.shapes import (
     OperationSettings,
     ProcessCallSettings,
     ProcessRouteSettings,
+    ProgramCommandSettings,
     ReturnDocumentsSettings,
     RouteSettings,
     ScriptSettings,
@@ -56,6 +57,7 @@ from dative_atom.engine.shapes.nest import compile_nest
 from dative_atom.engine.shapes.notify import compile_notify
 from dative_atom.engine.shapes.process_call import compile_process_call
 from dative_atom.engine.shapes.process_route import compile_process_route
+from dative_atom.engine.shapes.program_command import compile_program_command
 from dative_atom.engine.shapes.return_documents import compile_return_documents
 from dative_atom.engine.shapes.route import compile_route
 from dative_atom.engine.shapes.script import compile_script
@@ -90,6 +92,7 @@ COMPILERS: Final[Mapping[type[ShapeSettings], Callable[[Arrival], Shape]]] = {
     CombineSettings: compile_combine,
     FindChangesSettings: compile_find_changes,
     DataProcessSettings: compile_data_process,
+    ProgramCommandSettings: compile_program_command,
     ScriptSettings: compile_script,
     ProcessCallSettings: compile_process_call,
     ProcessRouteSettings: compile_process_route,

@@ -22,6 +22,7 @@ from dative.process.shapes.notify import NotifySettings
 from dative.process.shapes.operation import OperationSettings
 from dative.process.shapes.process_call import ProcessCallSettings
 from dative.process.shapes.process_route import ProcessRouteSettings
+from dative.process.shapes.program_command import ProgramCommandSettings
 from dative.process.shapes.registry import BESIDE, SOURCES, VERBS
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
@@ -82,6 +83,7 @@ __all__ = [
     "OperationSettings",
     "ProcessCallSettings",
     "ProcessRouteSettings",
+    "ProgramCommandSettings",
     "RetrySettings",
     "ReturnDocumentsSettings",
     "RouteSettings",

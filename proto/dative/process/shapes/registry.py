@@ -28,6 +28,7 @@ from dative.process.shapes.notify import NotifySettings
 from dative.process.shapes.operation import OperationSettings
 from dative.process.shapes.process_call import ProcessCallSettings
 from dative.process.shapes.process_route import ProcessRouteSettings
+from dative.process.shapes.program_command import ProgramCommandSettings
 from dative.process.shapes.return_documents import ReturnDocumentsSettings
 from dative.process.shapes.route import RouteSettings
 from dative.process.shapes.script import ScriptSettings
@@ -63,6 +64,7 @@ VERBS: dict[str, type[ShapeSettings]] = {
     "find_changes": FindChangesSettings,
     "data_process": DataProcessSettings,
     "script": ScriptSettings,
+    "program_command": ProgramCommandSettings,
     "process_call": ProcessCallSettings,
     "process_route": ProcessRouteSettings,
     "return_documents": ReturnDocumentsSettings,
@@ -97,6 +99,7 @@ StepSettings = Annotated[
     | FindChangesSettings
     | DataProcessSettings
     | ScriptSettings
+    | ProgramCommandSettings
     | ProcessCallSettings
     | ProcessRouteSettings
     | ReturnDocumentsSettings

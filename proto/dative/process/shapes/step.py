@@ -64,7 +64,7 @@ MODIFIERS: dict[str, frozenset[str]] = {
     "timeout": frozenset(("operation", "try")),
     "link": frozenset(("operation",)),
     "verify": frozenset(("operation",)),
-    "discloses": frozenset(("operation",)),
+    "discloses": frozenset(("operation", "program_command")),
 }
 """Which shapes a modifier has a meaning at."""
 

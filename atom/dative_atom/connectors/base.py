@@ -79,7 +79,8 @@ class RunContext:
     """What one execution lends to its readers and writers.
 
     binds: :lastRunDate, :lastSuccessDate, :watermark (aware datetimes) and :param… (str); what `where` may name. In the
-    sql of a table also :keys (a list).
+    sql of a table also :keys (a list). :watermark is the `lower` of the source's position; a text where its field holds
+    no time with a zone.
     seen: the source's ledger of the overlap window, see `Ledger`.
     cancelled: set when the execution must stop; long waits wait on it, long loops look at it.
     """

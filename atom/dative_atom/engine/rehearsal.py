@@ -65,6 +65,7 @@ def rehearse(
         **message.parameters,
         "lastRunDate": clock.now(),
         "lastSuccessDate": clock.now(),
+        "watermark": clock.now(),
     }
     context = RunContext(execution.execution_id, clock, recorder, control.halted, binds, ledger)
     opened = open_execution(

@@ -39,11 +39,12 @@ from dative_atom.engine.reports import report_execution, report_spans
 from dative_atom.engine.retry import LOST_COMMIT, Attempts, Waits
 from dative_atom.engine.routing import Flow, Observer, run_steps
 from dative_atom.engine.running import Running, kept
+from dative_atom.engine.source import watermark
 from dative_atom.journal.contract import Counts, Execution, ExecutionState, Journal, Settlement
 from dative_atom.telemetry.recorder import Recorder, parse_traceparent
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""What :lastRunDate is in a process' first execution."""
+"""What :lastRunDate, :lastSuccessDate and :watermark are in a process' first execution."""
 
 Connect = Callable[[ConnectionConfig], Connector]
 
@@ -180,6 +181,7 @@ class _Run:
     def _context(self) -> RunContext:
         """What readers and writers are lent."""
         last_run, last_success = self.journal.last_times(self.execution.stream)
+        stands = self.journal.resume(self.execution.execution_id).position
         return RunContext(
             execution_id=self.execution.execution_id,
             clock=self.surroundings.clock,
@@ -190,6 +192,7 @@ class _Run:
                 **self.execution.parameters,
                 "lastRunDate": last_run or EPOCH,
                 "lastSuccessDate": last_success or EPOCH,
+                "watermark": watermark(json.loads(stands) if stands else None) or EPOCH,
             },
             ledger=self.ledger,
             fencing_token=self.message.fencing_token,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 
 import pyarrow as pa
@@ -68,6 +69,22 @@ def own_position(position: Position | None) -> Position | None:
         before: Position | None = position[INSIDE]["after"]
         return before
     return position
+
+
+def watermark(position: Position | None) -> datetime | str | None:
+    """What :watermark is: where the window begins that is read next, or in whose middle an execution goes on.
+
+    It never lies behind a row that may still come (Invariant 1), so a filter by it leaves nothing out that the read needs.
+    A text for a field that holds no time with a zone; None before the first window has settled.
+    """
+    lower = (own_position(position) or {}).get("lower")
+    if not isinstance(lower, str):
+        return None
+    try:
+        at = datetime.fromisoformat(lower)
+    except ValueError:
+        return lower
+    return at if at.tzinfo is not None else lower
 
 
 class OpenReader(Protocol):

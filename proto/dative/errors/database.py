@@ -135,3 +135,9 @@ ROW_REFUSED = Code(
     "The database refused this row, by a trigger or a rule of its own.",
     "Look at the table's triggers and rules.",
 )
+STAMP_MISSING = Code(
+    "database.stamp_missing",
+    "FAILED_PRECONDITION",
+    "Rows have no value in the field or the key that an incremental read goes by, so it would never deliver them.",
+    "Fill the column and declare it NOT NULL, choose another one, or say `nulls: skip`.",
+)

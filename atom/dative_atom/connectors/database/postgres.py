@@ -27,6 +27,7 @@ from dative_atom.connectors.database.session import (
     ROW,
     STAGE,
     Described,
+    Horizon,
     Reactions,
     TargetColumn,
     literal,
@@ -40,6 +41,18 @@ from dative_atom.connectors.sizing import even
 
 BATCH_BYTES = 16 * 1024 * 1024
 """What the driver hands over at once: several batches of narrow rows, and a bound for wide ones."""
+HORIZON = """
+SELECT statement_timestamp()::text,
+  CASE WHEN pg_is_in_recovery() OR hidden > 0 OR EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())
+  THEN NULL ELSE least(statement_timestamp(), oldest)::text END
+FROM (
+  SELECT min(xact_start) FILTER (WHERE backend_type IS DISTINCT FROM 'autovacuum worker') AS oldest,
+    count(*) FILTER (WHERE state IS NULL AND backend_type IS NULL) AS hidden
+  FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+) AS others"""
+"""A standby does not show its primary's transactions, and a prepared one does not tell when it began."""
+HORIZON_NAIVE = "SELECT (statement_timestamp() AT TIME ZONE 'UTC' + interval '15 hours')::text, NULL"
+"""Local time is at most 14 hours ahead of UTC: a stamp beyond that was no clock's, and must not carry the cursor away."""
 LOCK_WAIT_MS = 30_000
 """Longest wait for another transaction's lock; at the bound the batch is undone and tried again later."""
 # A silent peer is noticed within half a minute, and unacknowledged data within a minute.
@@ -148,6 +161,14 @@ class PostgresSession:
         with self._call(what):
             self._cursor.execute(query)
             return list(self._cursor.fetchall())
+
+    def horizon(self, *, zoned: bool) -> Horizon:
+        """Source: "The Cumulative Statistics System", pg_stat_activity: xact_start, hidden (with state) from roles without
+        pg_read_all_stats."""
+        # Invariant 1: the statement's own time is taken before the transactions are looked at, so one that begins later
+        # has a later stamp.
+        clock, settled = self.rows(HORIZON if zoned else HORIZON_NAIVE, "SELECT pg_stat_activity")[0]
+        return Horizon(clock, settled)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Reads rows: everything in one stream, or window by window what changed, ordered by (field, key).
 
-A window ends at the field's greatest value when it begins, and begins `overlap` before the last one's end; what the
-overlap shows again is known by the ledger and left out. Rows whose `field` is null never change and are not read.
+A window ends at the field's greatest value when it begins, and the next one begins `overlap` before that, or where the
+oldest transaction began that may still show rows; what is shown again is known by the ledger and left out (see `windows`).
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from dative.errors.base import StopRun
 from dative.errors.connector import POSITION_UNREADABLE
-from dative.errors.database import COLUMN_UNKNOWN
+from dative.errors.database import COLUMN_UNKNOWN, STAMP_MISSING
 
 from dative_atom.connectors.base import Position, Read, RunContext
 from dative_atom.connectors.binds import bind_sql
+from dative_atom.connectors.database import windows
 from dative_atom.connectors.database.position import Standing, saved, standing
-from dative_atom.connectors.database.session import Session, literal, quoted, quoted_list, quoted_table
+from dative_atom.connectors.database.session import Horizon, Session, literal, quoted, quoted_list, quoted_table
 from dative_atom.connectors.database.spec import QueryOptions
 from dative_atom.connectors.retry import stop_if
 
+UNSEEN_S = 1.0
+"""A transaction has its stamp a moment before PostgreSQL shows that it has begun."""
 _AT = "_dative_at_"
-_SEPARATOR = "\x1f"
 
 
 class DatabaseReader:
@@ -55,9 +55,13 @@ class DatabaseReader:
         write: Callable[..., str] = lambda value, _at: literal(value)  # noqa: E731
         if self._options.sql:
             return bind_sql(self._options.sql.strip().rstrip(";"), self._context.binds, write)
-        columns = quoted_list(self._options.columns) if self._options.columns else "*"
+        wanted = self._options.columns
+        deleted = self._options.incremental.deleted_field if self._options.incremental else ""
+        if wanted and deleted and deleted not in wanted:
+            wanted = (*wanted, deleted)
+        columns = quoted_list(wanted) if wanted else "*"
         there = [column.name for column in self._session.target(self._options.table)]
-        for name in self._options.columns:
+        for name in wanted:
             if name not in there:
                 near = difflib.get_close_matches(name, there, n=1)
                 hint = f"; nearest is {near[0]}" if near else ""
@@ -68,7 +72,8 @@ class DatabaseReader:
         )
 
     def _check_order(self) -> None:
-        lacking = [name for name in self._order if name not in self._profile.names]
+        deleted = self._options.incremental.deleted_field if self._options.incremental else ""
+        lacking = [name for name in (*self._order, *([deleted] if deleted else [])) if name not in self._profile.names]
         if lacking:
             raise StopRun(
                 f"{self._source} gives no column {', '.join(lacking)}, which this read goes by; add it to its columns",
@@ -82,10 +87,10 @@ class DatabaseReader:
             yield from self._read_full(stands, rows_max)
             return
         if stands.upper is not None and not stands.done:
-            yield from self._read_window(stands, rows_max, stands.upper)
-        following = self._next_window(stands)
-        if following is not None:
-            yield from self._read_window(following, rows_max, stands.upper)
+            yield from self._read_window(stands, rows_max, again=True)
+        window = self._next_window(stands)
+        if window is not None:
+            yield from self._read_window(window, rows_max, again=stands.upper is not None)
 
     def acknowledge(self, position: Position) -> None:
         """A database wants to know nothing."""
@@ -107,55 +112,70 @@ class DatabaseReader:
     # --- windows ------------------------------------------------------------------------------------------------------
 
     def _next_window(self, stands: Standing) -> Standing | None:
-        """From where the last window ended, less the overlap, to the greatest value there is; None when nothing is there."""
-        field = quoted(self._order[0])
-        upper = self._session.rows(f"SELECT CAST(max({field}) AS text) FROM ({self._base}) AS q", "SELECT max")[0][0]
+        """From where the last window said, to the greatest stamp that there is; None when nothing is there.
+
+        The server is asked before the rows are: whatever no snapshot of this window shows begins at `settled` or later,
+        and so does the next window (Invariant 1: the cursor never passes a row that may still come).
+        """
+        assert self._options.incremental is not None  # noqa: S101 - there is a window
+        self._refuse_nulls(self._options.incremental.nulls)
+        horizon, reach_s = Horizon(), self._overlap_s
+        if self._time is not None:
+            horizon = self._session.horizon(zoned=self._time.tz is not None)
+            reach_s = max(reach_s, UNSEEN_S) if horizon.settled else reach_s
+        upper = self._greatest(stands.upper, horizon.clock)
         if upper is None:
             return None
+        following = windows.earliest(windows.before(upper, reach_s), windows.before(horizon.settled, reach_s))
         if stands.upper is None:
-            return Standing(upper=str(upper))
-        overlap_s = self._overlap_s
-        if not overlap_s:
-            return Standing(at=stands.at, upper=str(upper))
-        return Standing(lower=_before(stands.upper, overlap_s), upper=str(upper))
+            return Standing(upper=upper, following=following)
+        # A server whose clock went back takes the cursor back with it: rows may come twice, never not at all.
+        back = windows.before(horizon.clock, reach_s) if self._time is not None and self._time.tz is not None else None
+        lower = windows.earliest(stands.following, windows.before(stands.upper, self._overlap_s), back)
+        return Standing(lower=lower, upper=upper, following=following)
+
+    def _refuse_nulls(self, nulls: str) -> None:
+        if nulls == "skip":
+            return
+        field = quoted(self._order[0])
+        if self._session.rows(f"SELECT 1 FROM ({self._base}) AS q WHERE {field} IS NULL LIMIT 1", "SELECT null"):
+            raise StopRun(f"{self._source} has rows without {self._order[0]}", code=STAMP_MISSING)
+
+    def _greatest(self, at_least: str | None, at_most: str | None) -> str | None:
+        """The greatest value between the two; at_least itself when its row has gone meanwhile."""
+        field = quoted(self._order[0])
+        bounds = [f"{field} >= {literal(at_least)}"] if at_least is not None else []
+        bounds += [f"{field} <= {literal(at_most)}"] if at_most is not None else []
+        where = f" WHERE {' AND '.join(bounds)}" if bounds else ""
+        found = self._session.rows(f"SELECT CAST(max({field}) AS text) FROM ({self._base}) AS q{where}", "SELECT max")
+        return at_least if found[0][0] is None else str(found[0][0])
+
+    @property
+    def _time(self) -> pa.TimestampType | None:
+        kind = self._profile.field(self._order[0]).type
+        return kind if pa.types.is_timestamp(kind) else None
 
     @property
     def _overlap_s(self) -> float:
         return self._options.incremental.overlap if self._options.incremental else 0.0
 
-    def _read_window(self, window: Standing, rows_max: int, known_until: str | None) -> Iterator[Read]:
-        """known_until: only rows up to this value can have been delivered before."""
+    def _read_window(self, window: Standing, rows_max: int, *, again: bool) -> Iterator[Read]:
+        """again: rows of it may have been delivered before."""
         assert window.upper is not None  # noqa: S101 - a window has an end
         field, at = quoted(self._order[0]), window.at
         conditions = [f"{field} <= {literal(window.upper)}"]
         if window.lower is not None:
             conditions.append(f"{field} >= {literal(window.lower)}")
-        remembered_from = _sortable(_before(window.upper, self._overlap_s)) if self._overlap_s else None
+        following = window.following or windows.before(window.upper, self._overlap_s) or window.upper
         for batch, places in self._batches(window.at, conditions, rows_max):
+            if any(column.null_count for column in places.columns):
+                raise StopRun(f"{self._source} has rows without {', '.join(self._order)}", code=STAMP_MISSING)
             at = _last(places)
-            fresh = self._fresh(batch, places, known_until, remembered_from)
+            fresh = windows.fresh(batch, places, self._context.ledger, following, again=again)
             if fresh.num_rows:
-                yield Read(fresh, saved(self._source, Standing(at, window.lower, window.upper)))
-        if remembered_from is not None:
-            self._context.ledger.forget_before(remembered_from)
-        yield Read(self._empty(), saved(self._source, Standing(at, None, window.upper, done=True)))
-
-    def _fresh(
-        self, batch: pa.RecordBatch, places: pa.RecordBatch, known_until: str | None, remembered_from: str | None
-    ) -> pa.RecordBatch:
-        """The batch without what was delivered before; what the next overlap will show again is remembered."""
-        if remembered_from is None:
-            return batch
-        versions = places.column(0)
-        keys = pc.binary_join_element_wise(*places.columns[1:], _SEPARATOR)
-        if known_until is not None:
-            delivered = pc.fill_null(pc.equal(self._context.ledger.known(keys), versions), False)
-            keep = pc.invert(delivered)
-            batch, keys, versions = batch.filter(keep), keys.filter(keep), versions.filter(keep)
-        shown_again = pc.greater_equal(versions, remembered_from)
-        if pc.any(shown_again).as_py():
-            self._context.ledger.add(keys.filter(shown_again), versions.filter(shown_again))
-        return batch
+                yield Read(fresh, saved(self._source, Standing(at, window.lower, window.upper, following)))
+        self._context.ledger.forget_before(windows.rank(following))
+        yield Read(self._empty(), saved(self._source, Standing((), following, window.upper, following, done=True)))
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -188,16 +208,3 @@ class DatabaseReader:
 
 def _last(places: pa.RecordBatch) -> tuple[str, ...]:
     return tuple(column[-1].as_py() for column in places.columns)
-
-
-def _before(text: str, seconds: float) -> str:
-    """A timestamp's text, that many seconds earlier. StopRun for a field that holds no time."""
-    try:
-        return (datetime.fromisoformat(text) - timedelta(seconds=seconds)).isoformat(sep=text[10:11] or " ")
-    except ValueError as error:
-        raise StopRun("overlap needs a field of times; leave it out for numbers", code=COLUMN_UNKNOWN) from error
-
-
-def _sortable(text: str) -> str:
-    """Without its offset a time's text sorts just before the same time's text with one, so nothing is forgotten early."""
-    return text[:19]

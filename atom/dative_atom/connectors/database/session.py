@@ -46,6 +46,18 @@ class Described:
 
 
 @dataclass(frozen=True)
+class Horizon:
+    """How far a server's own stamps can be trusted, as its text for times; None where it can not say.
+
+    clock: its time; a stamp beyond it was not made by it. settled: every transaction that may still show rows began at
+    this time or later, so what it stamps by itself lies there too.
+    """
+
+    clock: str | None = None
+    settled: str | None = None
+
+
+@dataclass(frozen=True)
 class Reactions:
     """What a table does by itself when a row is written.
 
@@ -79,6 +91,10 @@ class Session(Protocol):
 
     def rows(self, query: str, what: str) -> list[tuple[Any, ...]]:
         """All rows of a small query."""
+        ...
+
+    def horizon(self, *, zoned: bool) -> Horizon:
+        """Asked before the snapshot that is read. zoned: the stamps have a time zone; without one they have no clock."""
         ...
 
     def run(self, statement: str, what: str, *, blames_rows: bool = False) -> int:

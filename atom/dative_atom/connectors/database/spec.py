@@ -33,9 +33,19 @@ class Incremental(Settings):
     )
     key: tuple[str, ...] = describe("Columns that tell rows of the same `field` apart: the primary key.", min_length=1)
     overlap: Duration = describe(
-        "How far each read reaches back behind the last one (timestamps only): a transaction stamps its rows when it "
-        "starts and shows them when it commits. What was delivered already is not delivered again.",
+        "How far each read reaches back behind the last one (timestamps only), for stamps that come late: made by an "
+        "application's clock, or by a transaction that can not be seen. PostgreSQL's own timestamptz stamps need none. "
+        "What was delivered already is not delivered again.",
         default="0s",
+    )
+    nulls: Literal["refuse", "skip"] = describe(
+        "Rows without a value in `field` can never be read incrementally: refuse stops the run, skip leaves them out.",
+        default="refuse",
+    )
+    deleted_field: str = describe(
+        "Column that says that a row was deleted (a flag or a time), which must move `field`: it comes with the documents. "
+        "Empty: deleted rows are not seen.",
+        default="",
     )
 
 

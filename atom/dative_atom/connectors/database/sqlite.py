@@ -34,6 +34,7 @@ from dative_atom.connectors.database.session import (
     ROW,
     STAGE,
     Described,
+    Horizon,
     Reactions,
     TargetColumn,
     quoted,
@@ -112,6 +113,10 @@ class SqliteSession:
     def rows(self, query: str, what: str) -> list[tuple[Any, ...]]:
         with self._call(what):
             return self._connection.execute(query).fetchall()
+
+    def horizon(self, *, zoned: bool) -> Horizon:  # noqa: ARG002 - as the contract says
+        """None: a file keeps times as texts of any form, and does not tell who else is writing to it."""
+        return Horizon()
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

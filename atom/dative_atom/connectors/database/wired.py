@@ -11,7 +11,7 @@ from dative.errors.base import INTERNAL, DativeError, RetryLater, StopRun, code_
 from dative.errors.connector import Conflict, RateLimited, Timeout, Unavailable, UnknownOutcome
 
 from dative_atom.connectors.database.errors import RowRefused, SameKeyTwice
-from dative_atom.connectors.database.session import Described, Session, TargetColumn
+from dative_atom.connectors.database.session import Described, Horizon, Session, TargetColumn
 from dative_atom.connectors.wire import Wire
 
 _ERRORS: dict[str, type[DativeError]] = {
@@ -66,6 +66,10 @@ class WiredSession:
     def rows(self, query: str, what: str) -> list[tuple[Any, ...]]:
         found = self._through("rows", {"query": query}, lambda s: [list(row) for row in s.rows(query, what)])
         return [tuple(row) for row in found]
+
+    def horizon(self, *, zoned: bool) -> Horizon:
+        found = self._through("horizon", {"zoned": zoned}, lambda s: dataclasses.asdict(s.horizon(zoned=zoned)))
+        return Horizon(found["clock"], found["settled"])
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from dative_atom.connectors.salesforce.spec import SalesforceSettings
 from dative_atom.connectors.wire import Wire
 from dative_atom.connectors.wire_requests import WireAdapter
 
+NO_DATE = datetime.fromtimestamp(0, UTC)
 POOL_SIZE = 8
 CONNECT_TIMEOUT_S = 10.0
 WHOLE_ANSWER_FACTOR = 10
@@ -62,7 +63,7 @@ class OrgSession(requests.Session):
         self._settings, self._source, self._clock, self._calls = settings, source, clock, calls
         self._cancelled = cancelled
         self.budget = CallBudget(settings.calls_reserve)
-        self.server_time = datetime.fromtimestamp(0, UTC)  # of the last answer, by its Date header
+        self.server_time = NO_DATE  # of the last answer that had a Date header
         # netrc and proxy variables of the machine must not redirect a login without being asked to.
         self.trust_env = False
         self.verify = settings.ca_file or True
@@ -112,7 +113,7 @@ class OrgSession(requests.Session):
         made.attributes["http.response.status_code"] = answer.status_code
         made.attributes["http.response.body.size"] = len(answer.content)
         self.budget.learn(answer.headers.get("Sforce-Limit-Info"))
-        self.server_time = server_date(answer, self._clock.now())
+        self.server_time = server_date(answer, self.server_time)
 
     def _whole(
         self, method: str, url: str, headers: dict[str, str], kwargs: Mapping[str, Any], name: str

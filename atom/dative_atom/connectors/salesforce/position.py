@@ -1,6 +1,7 @@
 """Where a Salesforce read stands, as it is saved.
 
-Incremental: {"v", "object", "upper"} when a window is finished, with "lower" and "at": [time, Id] in the middle of one.
+Incremental: {"v", "object", "upper", "lower"} when a window is finished, with "at": [time, Id] in the middle of one;
+`lower` is where this window, or the next one, begins: what :watermark means.
 Full: {"v", "object", "execution", "at": [Id]}, or "done"; only the same execution goes on from it, another starts over.
 """
 
@@ -30,8 +31,14 @@ class Standing:
     done: bool = False
 
 
-def finished(object_name: str, upper: datetime) -> Position:
-    return {"v": VERSION, "object": object_name, "upper": datetime_literal(upper)}
+def finished(object_name: str, upper: datetime, lower: datetime) -> Position:
+    """lower: where the next window begins."""
+    return {
+        "v": VERSION,
+        "object": object_name,
+        "upper": datetime_literal(upper),
+        "lower": datetime_literal(lower),
+    }
 
 
 def within(object_name: str, window: Window, after: Keyset) -> Position:

@@ -7,19 +7,20 @@ row, and so does a read whose locator expired. What the overlap shows again is k
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 from dative.errors.base import StopRun
 from dative.errors.connector import BAD_ANSWER, Unavailable
 from dative.errors.salesforce import FIELD_NOT_FILTERABLE, LOCATOR_EXPIRED
 
 from dative_atom.connectors.base import Position, Read, RunContext
 from dative_atom.connectors.salesforce import position as positions
-from dative_atom.connectors.salesforce.client import OrgClient
+from dative_atom.connectors.salesforce.client import NO_DATE, OrgClient
 from dative_atom.connectors.salesforce.describe import Describer
 from dative_atom.connectors.salesforce.errors import LocatorExpired, QueryTimeout
 from dative_atom.connectors.salesforce.rows import Records, columns_of, timestamps, values_of
@@ -27,6 +28,8 @@ from dative_atom.connectors.salesforce.soql import Keyset, Query, Window, bound_
 from dative_atom.connectors.salesforce.spec import QueryOptions
 
 WINDOW_MIN = timedelta(seconds=1)
+JITTER = timedelta(seconds=60)
+"""The ledger remembers this much more than the overlap: two servers of one org need not have quite the same time."""
 
 
 class QueryReader:
@@ -74,17 +77,23 @@ class QueryReader:
         if self._cursor is None:
             yield from self._read_full(stands, rows_max)
             return
-        now = self._client.server_time
+        now = self._server_time()
         if stands.window is not None:
-            yield from self._read_window(stands.window, stands.after, rows_max, stands.upper)
+            yield from self._read_window(stands.window, stands.after, rows_max, again=True)
         incremental = self._options.incremental
         assert incremental is not None  # noqa: S101 - there is a cursor
         upper = now.replace(microsecond=0) - timedelta(seconds=incremental.lag)
-        lower = stands.upper - timedelta(seconds=incremental.overlap) if stands.upper else None
+        # An org whose clock went back takes the cursor back with it: rows may come twice, never not at all.
+        reached = min(stands.upper, upper) if stands.upper else None
+        lower = reached - timedelta(seconds=incremental.overlap) if reached else None
         if lower is None or lower < upper:
-            # An org whose clock went back must not move the cursor back with it.
-            upper = max(upper, stands.upper) if stands.upper else upper
-            yield from self._read_window(Window(lower, upper), None, rows_max, stands.upper)
+            yield from self._read_window(Window(lower, upper), None, rows_max, again=reached is not None)
+
+    def _server_time(self) -> datetime:
+        """The org's clock. The atom's own would lose records wherever it runs ahead, so it never stands in."""
+        if self._client.server_time == NO_DATE:
+            raise StopRun("the org's answers have no Date header; something between removes it", code=BAD_ANSWER)
+        return self._client.server_time
 
     def acknowledge(self, position: Position) -> None:
         """Salesforce wants to know nothing."""
@@ -94,67 +103,58 @@ class QueryReader:
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
-    def _read_window(
-        self, window: Window, after: Keyset | None, rows_max: int, known_before: datetime | None
-    ) -> Iterator[Read]:
+    def _read_window(self, window: Window, after: Keyset | None, rows_max: int, *, again: bool) -> Iterator[Read]:
         """All of the window; its last read is empty and carries the finished position. One too wide is read in halves.
 
-        known_before: only rows older than this can have been delivered before; None: no row can.
+        again: rows of it may have been delivered before.
         """
         pages = self._pages(window, after)
         try:
             page = next(pages, None)
         except QueryTimeout:
-            yield from self._read_halves(window, after, rows_max, known_before)
+            yield from self._read_halves(window, after, rows_max, again=again)
             return
         while page is not None:
-            yield from self._fresh_reads(page, window, rows_max, known_before)
+            yield from self._fresh_reads(page, window, rows_max, again=again)
             page = next(pages, None)
-        self._context.ledger.forget_before(datetime_literal(self._remembered_from(window)))
-        yield Read(self._rows([]), positions.finished(self._options.object, window.upper))
+        self._context.ledger.forget_before(datetime_literal(self._following(window) - JITTER))
+        yield Read(self._rows([]), positions.finished(self._options.object, window.upper, self._following(window)))
 
-    def _read_halves(
-        self, window: Window, after: Keyset | None, rows_max: int, known_before: datetime | None
-    ) -> Iterator[Read]:
+    def _read_halves(self, window: Window, after: Keyset | None, rows_max: int, *, again: bool) -> Iterator[Read]:
         lower = after.at if after is not None and after.at is not None else window.lower
         if lower is None or window.upper - lower < 2 * WINDOW_MIN:
             raise QueryTimeout(f"the query on {self._options.object} takes too long, and its window can not be halved")
         middle = (lower + (window.upper - lower) / 2).replace(microsecond=0)
-        yield from self._read_window(Window(window.lower, middle), after, rows_max, known_before)
-        yield from self._read_window(Window(middle, window.upper), None, rows_max, known_before)
+        yield from self._read_window(Window(window.lower, middle), after, rows_max, again=again)
+        yield from self._read_window(Window(middle, window.upper), None, rows_max, again=again)
 
-    def _fresh_reads(
-        self, page: Records, window: Window, rows_max: int, known_before: datetime | None
-    ) -> Iterator[Read]:
+    def _fresh_reads(self, page: Records, window: Window, rows_max: int, *, again: bool) -> Iterator[Read]:
         """The page without what was delivered before, in reads of at most rows_max rows."""
-        ids = pa.array(values_of(page, ("Id",)), pa.string())
-        times = pa.array(values_of(page, self._hidden[-1].path), pa.string())
-        versions = pc.replace_substring(times, "+0000", "Z")
-        fresh = self._fresh(ids, versions, known_before)
+        stamps = [stamp.replace("+0000", "Z") for stamp in values_of(page, self._hidden[-1].path)]
+        ids = [record["Id"] for record in page]
+        known = self._context.ledger.known(pa.array(ids, pa.string())).to_pylist() if again else [None] * len(page)
+        remembered_from = datetime_literal(self._following(window) - JITTER)
         for start in range(0, len(page), rows_max):
-            chosen = [row for row in range(start, min(start + rows_max, len(page))) if fresh is None or fresh[row]]
-            if not chosen:
+            rows: list[dict[str, Any]] = []
+            added: dict[str, str] = {}
+            end = min(start + rows_max, len(page))
+            for row in range(start, end):
+                # Only rows that the ledger knows, or shall know, cost a digest.
+                shown_again = stamps[row] >= remembered_from
+                version = _version(stamps[row], page[row]) if shown_again or known[row] is not None else None
+                if version is not None and version == known[row]:
+                    continue
+                rows.append(page[row])
+                if version is not None and shown_again:
+                    added[ids[row]] = version
+            if not rows:
                 continue
-            self._remember(ids.take(pa.array(chosen)), versions.take(pa.array(chosen)), window)
-            last = min(start + rows_max, len(page)) - 1
-            after = Keyset(timestamps(times[last : last + 1])[0].as_py(), ids[last].as_py())
-            rows = page if len(chosen) == len(page) else [page[row] for row in chosen]
+            self._context.ledger.add(pa.array(list(added), pa.string()), pa.array(list(added.values()), pa.string()))
+            after = self._behind(page[end - 1])
             yield Read(self._rows(rows), positions.within(self._options.object, window, after))
 
-    def _fresh(self, ids: pa.Array, versions: pa.Array, known_before: datetime | None) -> list[bool] | None:
-        """Which rows were not delivered yet; None means all, without asking the ledger."""
-        if known_before is None or versions[0].as_py() >= datetime_literal(known_before):
-            return None
-        delivered = pc.equal(self._context.ledger.known(ids), versions)
-        return [not value for value in pc.fill_null(delivered, False).to_pylist()]
-
-    def _remember(self, ids: pa.Array, versions: pa.Array, window: Window) -> None:
-        """What the next window's overlap will show again."""
-        shown_again = pc.greater_equal(versions, datetime_literal(self._remembered_from(window)))
-        if pc.any(shown_again).as_py():
-            self._context.ledger.add(ids.filter(shown_again), versions.filter(shown_again))
-
-    def _remembered_from(self, window: Window) -> datetime:
+    def _following(self, window: Window) -> datetime:
+        """Where the next window begins."""
         assert self._options.incremental is not None  # noqa: S101 - there is a window
         return window.upper - timedelta(seconds=self._options.incremental.overlap)
 
@@ -206,6 +206,12 @@ class QueryReader:
 
     def _rows(self, records: Records) -> pa.RecordBatch:
         return columns_of(records, self._columns, self._profile)
+
+
+def _version(stamp: str, record: dict[str, Any]) -> str:
+    """A record's stamp and a digest of its content: stamps are whole seconds, and a transaction that stamped a record in
+    the same second as another may show it later."""
+    return f"{stamp}#{hashlib.blake2b(msgspec.json.encode(record), digest_size=8).hexdigest()}"
 
 
 def _at(record: dict[str, Any], path: tuple[str, ...]) -> Any:

@@ -29,8 +29,9 @@ demo: setup ## the main job, end to end (KEEP=1 leaves it running)
 test: setup ## every test
 	$(BIN)/pytest $(TESTS)
 
-faults: setup ## kill a worker at every boundary of 100,000 records, resume, compare (FAULTS="--stride 10": a part)
+faults: setup ## kill a worker at every boundary of 100,000 records, resume, compare; try adversarial sources (FAULTS="--stride 10" EXAMPLES=50: a part)
 	$(BIN)/python -W ignore -m tests.proof $(FAULTS)
+	DATIVE_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/pytest tests/connectors/incremental --timeout=3600
 
 bench: setup ## tables of speed and weight, as ratios against a limit and peers
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]' -c constraints.txt

@@ -132,6 +132,35 @@ def test_a_dry_run_runs_no_program(tmp_path: Path) -> None:
     assert not ran.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "values", "code"),
+    [
+        (["{A}"], {"A": "-rf"}, "command.argument"),
+        (["--", "{A}"], {"A": "-rf"}, None),
+        (["--name={A}"], {"A": "-rf"}, None),
+        (["{A}"], {"A": "n\0l"}, "command.argument"),
+        (["{A}"], {"A": None}, "command.argument"),
+        (["{A}"], {"A": "x" * 3_000_000}, "command.argument"),
+        (["{A}{B}"], {"A": "{B}", "B": "{A}"}, None),
+    ],
+)
+def test_a_value_that_can_be_no_argument_fails_its_document_alone(
+    arguments: list[str], values: dict[str, Any], code: str | None
+) -> None:
+    made = ProgramCommandSettings(command=("/bin/true", *arguments))
+    plain = dict.fromkeys(values, "plain")
+    rows = pa.RecordBatch.from_pylist([plain, values, plain])
+    batch = pa.record_batch(
+        {DOCUMENT: pa.array([0, 1, 2], pa.uint64()), **dict(zip(rows.schema.names, rows.columns, strict=True))}
+    )
+    waits = Waits(ManualClock(datetime(2026, 3, 1, tzinfo=UTC)), lambda _: True)
+    effects = Effects("env/p", ExecutionId("01X"), 0, {}, 0, waits)
+    flow = Flow(0, batch, None, Recorder(), "p", effects)  # type: ignore[arg-type]
+    out = ProgramCommand(StepId("run"), made, batch.schema).apply(batch, flow)
+    assert out.column(DOCUMENT).to_pylist() == ([0, 2] if code else [0, 1, 2])
+    assert effects.applied[StepId("run")].column("code").to_pylist() == [None, code, None]
+
+
 def test_a_batch_is_read_as_json_lines_by_one_program(engine: Any) -> None:
     rows = [{"Id": "a", "N": 1}, {"Id": "b", "N": 2}]
     run = _engine(engine, "{command: [/bin/cat], per: batch, fields: [Id, N], into: said}", *rows)

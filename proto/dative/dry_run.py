@@ -20,6 +20,7 @@ def lines(outcome: dict[str, Any]) -> list[str]:
     found = [", ".join(told) + (" (there is more; see --documents)" if outcome["cut"] else "")]
     if outcome["failure"]:
         found.append(f"would fail: {outcome['failure']['message']} ({outcome['failure']['code']})")
+    found += [f"note: {note}" for note in outcome.get("notes", ())]
     for step, target in outcome["targets"].items():
         answers = [f"{target['counts'][one]} {one.replace('_', ' ')}" for one in ANSWERS if target["counts"].get(one)]
         found.append(f"{step}: {', '.join(answers) or 'nothing'}")

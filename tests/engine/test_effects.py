@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import pytest
 from dative.errors.base import RetryLater, StopRun
 from dative.errors.connector import DENIED, RateLimited, Timeout, Unavailable, UnknownOutcome
 from dative_atom.engine.memory import Faults
+from dative_atom.engine.source import watermark
 from dative_atom.journal.contract import ExecutionState
 
 UPSERT = """
@@ -217,7 +220,7 @@ def test_last_run_date_is_the_epoch_first_and_then_the_last_start(engine, accoun
         connector = connect(connection)
         reader = connector.reader
         connector.reader = lambda operation, context: (
-            seen.append(context.binds["lastRunDate"]),
+            seen.append((context.binds["lastRunDate"], context.binds["watermark"])),
             reader(operation, context),
         )[1]
         return connector
@@ -228,5 +231,22 @@ def test_last_run_date_is_the_epoch_first_and_then_the_last_start(engine, accoun
     engine.run(UPSERT)
     engine.clock.advance(3600)
     engine.run(UPSERT)
-    assert seen[0].year == 1970
-    assert seen[1] == began
+    assert [bind.year for bind in seen[0]] == [1970, 1970]
+    # A table in memory has no stamps: nothing says how far it was read, so :watermark leaves nothing out.
+    assert (seen[1][0], seen[1][1].year) == (began, 1970)
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [
+        (None, None),
+        ({"row": 3}, None),
+        ({"upper": "2026-03-01T12:00:00.000Z", "lower": "2026-03-01T11:55:00.000Z"}, datetime(2026, 3, 1, 11, 55, tzinfo=UTC)),
+        ({"upper": "2026-03-01T12:00:00.000Z", "lower": None, "at": ["2026-03-01T11:58:00.000Z", "x"]}, None),
+        ({"_inside": {"after": {"lower": "2026-03-01 11:55:00+00"}, "rows": 1}}, datetime(2026, 3, 1, 11, 55, tzinfo=UTC)),
+        ({"upper": "42", "lower": "42", "at": []}, "42"),
+        ({"upper": "2026-03-01 12:00:00", "lower": "2026-03-01 11:00:00"}, "2026-03-01 11:00:00"),
+    ],
+)  # fmt: skip
+def test_watermark_is_where_the_window_begins_that_is_read_next(position, expected) -> None:
+    assert watermark(position) == expected

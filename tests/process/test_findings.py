@@ -158,6 +158,11 @@ CASES: list[tuple[str, str, str, list[tuple[str, int]]]] = [
     ("an unknown bind", "Type = 'C'", "CreatedDate >= :lastRunDat", [("process.unknown_bind", 11)]),
     ("a bind that a text only looks like", "Type = 'C'", "Name = ':nobody' AND A > 2024-01-01T12:00:00Z", []),
     ("a parameter as bind", "Type = 'C'", "Region__c = :region AND CreatedDate >= :lastRunDate", []),
+    (":watermark of a read of everything", "Type = 'C'", "SystemModstamp >= :watermark", [("process.no_watermark", 11)]),
+    (":watermark of an incremental read", "where: \"Type = 'C'\"",
+     "incremental: {field: SystemModstamp}, where: \"SystemModstamp >= :watermark\"", []),
+    ("a parent's field", "Since], where: \"Type = 'C'\"", "Since, Owner.Name], incremental: {}", [
+        ("process.stale_field", 11)]),
     # fields
     ("an unknown field", "id: Id,", "id: Idd,", [("process.unknown_field", 16)]),
     ("a field that the map left behind", MASK, "decide: Name = 'x'", [

@@ -57,6 +57,8 @@ SHOWN_MAX: Final = 100
 HIDDEN: Final = "•••"
 """What stands for a classified value."""
 CAN_NOT_LOOK: Final = "the connector can not look at what its system has"
+STALE_FIELDS: Final = b"dative.stale_fields"
+"""A profile's metadata: fields of an incremental read that may change unseen, with commas between."""
 PLACEHOLDER: Final = "(dry run)"
 
 
@@ -86,7 +88,7 @@ class Foreseen:
 class DryRun:
     """execution: its counts and how it would end; in no journal. documents: the first of each outcome and target.
 
-    cut: the source had more documents than were asked for.
+    cut: the source had more documents than were asked for. notes: what its reads can not see.
     """
 
     execution: Execution
@@ -95,6 +97,7 @@ class DryRun:
     dead_letters: Sequence[ParkedDocument]
     links: int
     cut: bool = False
+    notes: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; of a dead letter only where and why, never its document."""
@@ -105,6 +108,7 @@ class DryRun:
             "counts": {name: getattr(counts, name) for name in counts.__dataclass_fields__},
             "cut": self.cut,
             "links": self.links,
+            "notes": list(self.notes),
             "targets": {
                 step: {"counts": dict(one.counts), "reasons": dict(one.reasons), "notes": list(one.notes)}
                 for step, one in self.steps.items()
@@ -135,7 +139,7 @@ def dry_run(
     looking = replace(surroundings, connect=notes.connect(surroundings.connect))
     # The engine's own journal is the contract; a dry one keeps it as far as an execution asks.
     ended = run_execution(message, cast(Journal, dry), looking)
-    return DryRun(ended, notes.steps, notes.shown, dry.letters, dry.links, notes.cut)
+    return DryRun(ended, notes.steps, notes.shown, dry.letters, dry.links, notes.cut, notes.source)
 
 
 def _execution(message: Message, process: Process, surroundings: Surroundings) -> Execution:
@@ -156,6 +160,7 @@ class _Notes:
     def __init__(self, process: Process, shown_max: int, documents_max: int | None) -> None:
         self.steps: dict[str, Foreseen] = {}
         self.cut = False
+        self.source: list[str] = []
         self.documents_max = documents_max
         self.shown: list[Shown] = []
         self._shown_max = shown_max
@@ -164,6 +169,14 @@ class _Notes:
 
     def connect(self, connect: Connect) -> Connect:
         return lambda config: cast(Connector, _LookingConnector(connect(config), config, self))
+
+    def note_source(self, profile: pa.Schema) -> None:
+        stale = (profile.metadata or {}).get(STALE_FIELDS)
+        if stale:
+            self.source.append(
+                f"{stale.decode()}: formulas and fields of parents change without their record's stamp; "
+                "an incremental read does not see such a change alone"
+            )
 
     def note(self, step: str, documents: pa.RecordBatch, preview: Preview) -> None:
         """Count columns; only what is shown is looked at one by one."""
@@ -215,7 +228,9 @@ class _LookingConnector:
         self._inner, self._config, self._notes = inner, config, notes
 
     def reader(self, operation: Operation, context: RunContext) -> Reader:
-        return _UntoldReader(self._inner.reader(operation, context), self._notes)
+        reader = self._inner.reader(operation, context)
+        self._notes.note_source(reader.profile)
+        return _UntoldReader(reader, self._notes)
 
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:
         """Never opens the inner writer: opening one may already write."""

@@ -158,6 +158,18 @@ CALL_TOO_DEEP = _code(
 UNREACHABLE = _code("unreachable", "No document can reach this step: all of them end before it.", "Remove or move it.")
 UNUSED_CONNECTION = _code("unused_connection", "A declared connection is used by no step.", "Remove it.")
 
+# Incremental reads.
+STALE_FIELD = _code(
+    "stale_field",
+    "The field can change without its record's stamp: an incremental read does not see such a change alone.",
+    "Read its own object too, or read everything now and then with `find_changes`.",
+)
+NO_WATERMARK = _code(
+    "no_watermark",
+    ":watermark is where the next window of an incremental read begins; without `incremental` it stays 1970-01-01.",
+    "Add `incremental` to the step, or use :lastRunDate.",
+)
+
 # Process tests.
 TEST_MISMATCH = _code("test_mismatch", "The test speaks of a step, field or table that the process does not have.")
 

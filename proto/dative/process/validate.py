@@ -181,6 +181,16 @@ class _Check:
             text = settings.options.get(name)
             if isinstance(text, str):
                 self._binds(text, (*here, name))
+        self._incremental(settings.options, here)
+
+    def _incremental(self, options: Mapping[str, Any], here: Path) -> None:
+        """What an incremental read does not see. Formulas show with the profile of a live system only: see a dry run."""
+        fields = options.get("fields")
+        if options.get("incremental") is not None and isinstance(fields, list | tuple):
+            for index, name in enumerate(fields):
+                if isinstance(name, str) and "." in name:
+                    message = f'"{name}" belongs to a parent record, which changes without moving the stamp of this one'
+                    self._report.warn(codes.STALE_FIELD, message, (*here, "fields", index))
 
     def _option(self, error: ValidationError, here: Path) -> None:
         path = (*here, *error.absolute_path)
@@ -205,6 +215,12 @@ class _Check:
             if found[1] not in known and not self._head_is_partial:
                 message = f'unknown bind ":{found[1]}"{nearest(found[1], known)}'
                 self._report.value(codes.UNKNOWN_BIND, message, path, offset=found.start())
+            elif found[1] == "watermark" and self._spec_reads_all():
+                self._report.warn(codes.NO_WATERMARK, "the source of this process reads without `incremental`", path)
+
+    def _spec_reads_all(self) -> bool:
+        source = self._spec.source.settings
+        return not isinstance(source, OperationSettings) or source.options.get("incremental") is None
 
 
 def _leaves(error: ValidationError) -> Iterator[ValidationError]:

@@ -196,3 +196,11 @@ def test_positions_say_where_the_next_window_begins_and_a_resume_keeps_its_own(
     assert watermark_of(None) is None
     assert [watermark_of(read.position) for read in reads[:-1]] == [None] * 3
     assert watermark_of(reads[-1].position) == org.clock.now() - timedelta(seconds=60)
+
+
+def test_an_incremental_profile_names_the_formulas_and_parents_that_may_change_unseen(
+    org: Any, crm: Any, bench: Bench
+) -> None:
+    options = {**QUERY, "fields": ["Id", "Owner.Name"]}
+    reader = bench.opened(crm.reader(bench.operation("salesforce", "query", options), bench.context()))
+    assert reader.profile.metadata[b"dative.stale_fields"] == b"Owner.Name"

@@ -259,8 +259,9 @@ class House:
 
 
 def account(row: int) -> tuple[int, str, str, str, int]:
-    """One in 13 has no such day, one in 17 is refused by the ledger, one in 5 is left out."""
-    name = "nobody" if row % 17 == 3 else f"name {row}"
+    """One in 13 has no such day, one in 5 is left out, and of the first hundred the ledger refuses one in 17: it finds
+    a refused row by halving, which costs some twenty statements each."""
+    name = "nobody" if row % 17 == 3 and row < 100 else f"name {row}"
     return row, name, "02/30/2024" if row % 13 == 5 else "01/31/2024", f"+49 {row:06d}", int(row % 5 != 0)
 
 

@@ -17,10 +17,10 @@ from dative.clock import SystemClock
 from dative.ids import ExecutionId, ProcessName, StepId
 from dative.v1 import telemetry_pb2
 from dative_atom.documents.batch import number_documents
-from dative_atom.engine.accounting import Fates
-from dative_atom.engine.receipts import Books, books_of
+from dative_atom.engine.books.accounting import Fates
+from dative_atom.engine.books.receipts import Books, books_of
+from dative_atom.engine.books.tracking import Tracking
 from dative_atom.engine.routing import Flow, Reached
-from dative_atom.engine.tracking import Tracking
 from dative_atom.journal.contract import Counts, Execution, Settlement
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.telemetry.recorder import Recorder

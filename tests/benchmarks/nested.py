@@ -17,7 +17,7 @@ from dative.clock import ManualClock
 from dative.process.load import load
 from dative_atom.documents.batch import number_documents
 from dative_atom.engine.compile import compile_process
-from dative_atom.engine.database import Database
+from dative_atom.engine.evaluation.database import Database
 from dative_atom.engine.process_test import TestTables, _Case
 from dative_atom.engine.routing import Flow, run_steps
 from dative_atom.journal.contract import LinkRows

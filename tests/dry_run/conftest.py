@@ -16,7 +16,7 @@ import pytest
 from dative.clock import ManualClock
 from dative.ids import ExecutionId, ProcessName
 from dative.process.load import canonical_process, load
-from dative_atom.engine.dry_run import DryRun, dry_run
+from dative_atom.engine.dry.dry_run import DryRun, dry_run
 from dative_atom.engine.run import Surroundings, run_execution
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.sqlite import SqliteJournal

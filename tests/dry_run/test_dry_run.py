@@ -24,9 +24,9 @@ from dative_atom.connectors.database.spec import DatabaseSettings
 from dative_atom.connectors.database.sqlite import SqliteSession
 from dative_atom.connectors.registry import connector_spec
 from dative_atom.engine import context
-from dative_atom.engine.dry_journal import READS, DryJournal
-from dative_atom.engine.dry_run import CAN_NOT_LOOK, dry_run
-from dative_atom.engine.dry_run import DryRun as Outcome
+from dative_atom.engine.dry.dry_journal import READS, DryJournal
+from dative_atom.engine.dry.dry_run import CAN_NOT_LOOK, dry_run
+from dative_atom.engine.dry.dry_run import DryRun as Outcome
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Surroundings
 from dative_atom.journal.contract import Execution, ExecutionState, Journal

@@ -7,7 +7,7 @@ import pytest
 from dative.errors import StopRun
 from dative.ids import StepId
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.accounting import balance, prove_execution
+from dative_atom.engine.books.accounting import balance, prove_execution
 from dative_atom.engine.routing import Flow, Written
 from dative_atom.journal.contract import Counts
 from dative_atom.telemetry.recorder import Recorder

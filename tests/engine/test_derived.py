@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from dative.errors import StopRun
 from dative_atom.documents.batch import DOCUMENT, number_documents
-from dative_atom.engine.accounting import Fates, balance
-from dative_atom.engine.derived import FIRST, Lineage
-from dative_atom.engine.parking import parked_documents
-from dative_atom.engine.query import Failure
+from dative_atom.engine.books.accounting import Fates, balance
+from dative_atom.engine.books.parking import parked_documents
+from dative_atom.engine.evaluation.query import Failure
+from dative_atom.engine.making.derived import FIRST, Lineage
 from dative_atom.engine.routing import KEEP_DEFAULT_S, Flow, Parked, Written, errors_of
 from dative_atom.telemetry.recorder import Recorder
 

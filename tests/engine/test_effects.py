@@ -9,7 +9,7 @@ import pytest
 from dative.errors.base import RetryLater, StopRun
 from dative.errors.connector import DENIED, RateLimited, Timeout, Unavailable, UnknownOutcome
 from dative_atom.engine.memory import Faults
-from dative_atom.engine.source import watermark
+from dative_atom.engine.sources.source import watermark
 from dative_atom.journal.contract import ExecutionState
 
 UPSERT = """

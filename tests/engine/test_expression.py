@@ -12,13 +12,13 @@ import pytest
 from dative.clock import ManualClock
 from dative.errors import StopRun
 from dative.process.load import load
-from dative_atom.engine.database import Database, Session
-from dative_atom.engine.expression import Scope
-from dative_atom.engine.lookup import Tables
-from dative_atom.engine.money import Rates, read_rates
+from dative_atom.engine.evaluation.database import Database, Session
+from dative_atom.engine.evaluation.expression import Scope
+from dative_atom.engine.evaluation.lookup import Tables
+from dative_atom.engine.evaluation.money import Rates, read_rates
+from dative_atom.engine.evaluation.query import Query
+from dative_atom.engine.evaluation.rows import HELD_ROWS_MAX
 from dative_atom.engine.process_test import TestTables, run_case
-from dative_atom.engine.query import Query
-from dative_atom.engine.rows import HELD_ROWS_MAX
 from dative_atom.journal.contract import LinkRows
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

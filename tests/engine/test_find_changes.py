@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from dative.process.load import check
-from dative_atom.engine.dry_run import dry_run
+from dative_atom.engine.dry.dry_run import dry_run
 from dative_atom.engine.run import Surroundings
 from dative_atom.journal.contract import Counts
 from hypothesis import HealthCheck, given, settings

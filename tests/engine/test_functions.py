@@ -14,12 +14,12 @@ from dative.process.functions import FUNCTIONS
 from dative.process.model import ChainSettings
 from dative.process.tables import SequenceTable
 from dative_atom.documents.profile import field_types
-from dative_atom.engine.database import Database
-from dative_atom.engine.expression import Scope
-from dative_atom.engine.lookup import Tables
+from dative_atom.engine.evaluation.database import Database
+from dative_atom.engine.evaluation.expression import Scope
+from dative_atom.engine.evaluation.lookup import Tables
+from dative_atom.engine.evaluation.query import Evaluation, Query
+from dative_atom.engine.evaluation.rows import HeldRows, Router
 from dative_atom.engine.process_test import TestTables
-from dative_atom.engine.query import Evaluation, Query
-from dative_atom.engine.rows import HeldRows, Router
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

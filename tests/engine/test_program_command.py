@@ -16,9 +16,9 @@ from dative.ids import ExecutionId, StepId
 from dative.process.load import check
 from dative.process.shapes import ProgramCommandSettings
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.effects import Effects
-from dative_atom.engine.program import run_program
-from dative_atom.engine.retry import Waits
+from dative_atom.engine.effects.effects import Effects
+from dative_atom.engine.effects.program import run_program
+from dative_atom.engine.effects.retry import Waits
 from dative_atom.engine.routing import Flow
 from dative_atom.engine.shapes.program_command import ProgramCommand
 from dative_atom.telemetry.recorder import Recorder

@@ -9,12 +9,12 @@ import pytest
 from dative.clock import ManualClock
 from dative.process.load import load
 from dative_atom.documents.batch import DOCUMENT, number_documents
-from dative_atom.engine.accounting import balance
+from dative_atom.engine.books.accounting import balance
 from dative_atom.engine.compile import compile_process
-from dative_atom.engine.database import Database
-from dative_atom.engine.effects import Effects
+from dative_atom.engine.effects.effects import Effects
+from dative_atom.engine.effects.retry import Waits
+from dative_atom.engine.evaluation.database import Database
 from dative_atom.engine.process_test import TestTables, _Case, run_case
-from dative_atom.engine.retry import Waits
 from dative_atom.engine.routing import Flow, run_steps
 from dative_atom.telemetry.recorder import Recorder
 from hypothesis import given, settings

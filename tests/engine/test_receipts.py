@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 from dative.errors.connector import Timeout, Unavailable, UnknownOutcome
 from dative_atom.documents.batch import DOCUMENT, number_documents
-from dative_atom.engine.derived import FIRST
+from dative_atom.engine.books.receipt_export import main, receipts_of_execution
+from dative_atom.engine.books.receipts import receipts_of
+from dative_atom.engine.books.tracking import BODY_BYTES_MAX, Tracking, in_parts
+from dative_atom.engine.making.derived import FIRST
 from dative_atom.engine.memory import Faults
-from dative_atom.engine.receipt_export import main, receipts_of_execution
-from dative_atom.engine.receipts import receipts_of
 from dative_atom.engine.routing import Flow, Reached
-from dative_atom.engine.tracking import BODY_BYTES_MAX, Tracking, in_parts
 from dative_atom.telemetry.recorder import Recorder
 
 ONE = """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from dative.errors import DativeError
 from dative.ids import ExecutionId, ProcessName
-from dative_atom.engine.rehearsal import MASKED, Outcome, rehearse
+from dative_atom.engine.dry.rehearsal import MASKED, Outcome, rehearse
 from dative_atom.journal.contract import Execution, LinkRows
 
 BODY = """

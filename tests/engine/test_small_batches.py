@@ -17,16 +17,16 @@ from dative.process.functions import FUNCTIONS
 from dative.process.load import load
 from dative_atom.documents.batch import number_documents
 from dative_atom.documents.profile import field_types
-from dative_atom.engine.bound import BOUND_ERRORS, ROWS_MAX
 from dative_atom.engine.compile import compile_process
-from dative_atom.engine.database import Database, Session
-from dative_atom.engine.expression import Scope
-from dative_atom.engine.lookup import Tables
-from dative_atom.engine.money import Rates, read_rates
+from dative_atom.engine.evaluation.bound import BOUND_ERRORS, ROWS_MAX
+from dative_atom.engine.evaluation.database import Database, Session
+from dative_atom.engine.evaluation.expression import Scope
+from dative_atom.engine.evaluation.lookup import Tables
+from dative_atom.engine.evaluation.money import Rates, read_rates
+from dative_atom.engine.evaluation.query import Query
+from dative_atom.engine.evaluation.rows import HELD_ROWS_MAX, HeldRows, Router
 from dative_atom.engine.process_test import TestTables, _Case
-from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow, run_steps
-from dative_atom.engine.rows import HELD_ROWS_MAX, HeldRows, Router
 from dative_atom.journal.contract import LinkRows
 from dative_atom.telemetry.recorder import Recorder
 from hypothesis import given, settings
@@ -274,7 +274,7 @@ def test_a_field_that_is_named_like_a_lookup_is_none(tools) -> None:
 def test_time_is_utc_in_every_session_wherever_the_machine_stands() -> None:
     asked = "SELECT current_setting('TimeZone'), CAST(make_timestamptz(0) AS VARCHAR)"
     program = f"""
-from dative_atom.engine.database import Database
+from dative_atom.engine.evaluation.database import Database
 database = Database(256 << 20)
 session = database.session()
 bound = [database.bound(guarded).run({asked!r}) for guarded in (False, True)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from dative_atom.engine.parts import CSV_FIELD_MAX
-from dative_atom.engine.xml_parts import declares_type
+from dative_atom.engine.making.parts import CSV_FIELD_MAX
+from dative_atom.engine.making.xml_parts import declares_type
 
 WRITE = "    - {id: write, database.upsert: {connection: erp, table: t, key: []}}\n"
 

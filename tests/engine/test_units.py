@@ -12,9 +12,9 @@ import pytest
 from dative.errors import StopRun
 from dative_atom.connectors.base import Position
 from dative_atom.documents.batch import DOCUMENT, number_documents
-from dative_atom.engine.ledger import Seen
-from dative_atom.engine.source import INSIDE, Piece
-from dative_atom.engine.units import Cut, UnitSource, key_cut, rows_cut, update, whole_cut
+from dative_atom.engine.books.ledger import Seen
+from dative_atom.engine.sources.source import INSIDE, Piece
+from dative_atom.engine.sources.units import Cut, UnitSource, key_cut, rows_cut, update, whole_cut
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from dative.errors import StopRun
-from dative_atom.engine.rows import PatternRows
+from dative_atom.engine.evaluation.rows import PatternRows
 from dative_atom.journal.contract import LinkRows
 
 LINKED = """

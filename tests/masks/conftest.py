@@ -14,12 +14,12 @@ from dative.process.shapes import MaskSettings, Step
 from dative.secrets import MaskKeys
 from dative_atom.documents.batch import DOCUMENT, number_documents
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.database import Database
-from dative_atom.engine.lookup import Tables
+from dative_atom.engine.books.vault import Vault
+from dative_atom.engine.evaluation.database import Database
+from dative_atom.engine.evaluation.lookup import Tables
 from dative_atom.engine.plan import Context
 from dative_atom.engine.routing import Flow
 from dative_atom.engine.shapes.mask import compile_mask
-from dative_atom.engine.vault import Vault
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.telemetry.recorder import Recorder
 

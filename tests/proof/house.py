@@ -18,7 +18,7 @@ from dative.clock import SystemClock
 from dative.ids import ExecutionId, ProcessName
 from dative.process.load import canonical_process, load
 from dative.receipts import lines
-from dative_atom.engine.receipt_export import receipts_of_execution
+from dative_atom.engine.books.receipt_export import receipts_of_execution
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.letters import Retry, Selection
 from dative_atom.journal.sqlite import SqliteJournal

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 from dative.v1 import telemetry_pb2, types_pb2
+from dative_atom.engine.books.receipt_export import receipts_of_execution
 from dative_atom.engine.failpoints import NAMES
-from dative_atom.engine.receipt_export import receipts_of_execution
 from dative_atom.journal.contract import ExecutionState
 from dative_atom.worker.protocol import Finished
 

@@ -319,7 +319,7 @@ def receipts(execution_id: str, output: str, data_dir: str | None) -> None:
 
     directory = DataDir(directory_of(data_dir))
     read_identity(directory)
-    command = [sys.executable, "-m", "dative_atom.engine.receipt_export", str(directory.journal), execution_id]
+    command = [sys.executable, "-m", "dative_atom.engine.books.receipt_export", str(directory.journal), execution_id]
     # A process of its own, as for `test`: it loads Arrow.
     sys.exit(subprocess.run([*command, "--output", output], check=False).returncode)
 

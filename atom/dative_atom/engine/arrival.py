@@ -12,8 +12,8 @@ from dative.errors import engine as codes
 from dative.ids import StepId
 from dative.process.shapes import RetrySettings, ShapeSettings, Step
 
+from dative_atom.engine.evaluation.query import Query
 from dative_atom.engine.plan import Context, Shape
-from dative_atom.engine.query import Query
 
 _Settings = TypeVar("_Settings", bound=ShapeSettings)
 CompileSteps = Callable[

@@ -18,12 +18,12 @@ from dative.process.shapes import RetrySettings, Step
 from dative_atom.connectors.base import Ahead
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.fuse import fuse
-from dative_atom.engine.lanes import compile_lanes
+from dative_atom.engine.evaluation.fuse import fuse
 from dative_atom.engine.plan import Context, Plan, Shape
 from dative_atom.engine.shapes.registry import COMPILERS
 from dative_atom.engine.shapes.target import TargetShape
 from dative_atom.engine.shapes.try_catch import Try, split
+from dative_atom.engine.sources.lanes import compile_lanes
 
 
 def compile_process(

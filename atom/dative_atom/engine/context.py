@@ -21,24 +21,24 @@ from dative.process.tables import XrefTable
 from dative.secrets import MaskKeys
 
 from dative_atom.connectors.base import ConnectionConfig, Connector, Operation, Reader, RunContext, Writer
-from dative_atom.engine.called import open_called, parameters_of, read_called, read_process
-from dative_atom.engine.changes import ChangesSource, with_change
+from dative_atom.engine.books.ledger import JournalLedger
+from dative_atom.engine.books.tracking import Tracking, classified_fields, tracking_of
+from dative_atom.engine.books.vault import Vault
 from dative_atom.engine.compile import compile_process
-from dative_atom.engine.database import Database, literal
-from dative_atom.engine.dry_journal import DryJournal
-from dative_atom.engine.ledger import JournalLedger
-from dative_atom.engine.lookup import Tables
+from dative_atom.engine.dry.dry_journal import DryJournal
+from dative_atom.engine.evaluation.database import Database, literal
+from dative_atom.engine.evaluation.lookup import Tables
+from dative_atom.engine.evaluation.seeds import unique_columns
+from dative_atom.engine.evaluation.table_reader import table_reader
+from dative_atom.engine.evaluation.tables import Origin, open_tables
+from dative_atom.engine.making.called import open_called, parameters_of, read_called, read_process
+from dative_atom.engine.making.changes import ChangesSource, with_change
+from dative_atom.engine.making.running import Running, restored
 from dative_atom.engine.message import Message
 from dative_atom.engine.plan import Called, Context, Plan
-from dative_atom.engine.running import Running, restored
-from dative_atom.engine.seeds import unique_columns
-from dative_atom.engine.source import DeadLetterSource, ReaderSource, Source
-from dative_atom.engine.starts import CALLER, CallerSource, NothingSource
-from dative_atom.engine.table_reader import table_reader
-from dative_atom.engine.tables import Origin, open_tables
-from dative_atom.engine.tracking import Tracking, classified_fields, tracking_of
-from dative_atom.engine.units import units_of
-from dative_atom.engine.vault import Vault
+from dative_atom.engine.sources.source import DeadLetterSource, ReaderSource, Source
+from dative_atom.engine.sources.starts import CALLER, CallerSource, NothingSource
+from dative_atom.engine.sources.units import units_of
 from dative_atom.journal.contract import Execution, Journal
 
 BATCH_ROWS_PARAMETER: Final = "batch_rows"

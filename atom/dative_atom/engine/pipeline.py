@@ -19,12 +19,12 @@ from dative.ids import StepId
 from dative_atom.connectors.base import Position
 from dative_atom.documents.batch import DOCUMENT, payload
 from dative_atom.engine.channel import Channel, Closed
-from dative_atom.engine.database import Database, Session
+from dative_atom.engine.evaluation.database import Database, Session
+from dative_atom.engine.evaluation.query import Failure
 from dative_atom.engine.failpoints import reach
 from dative_atom.engine.plan import Plan
-from dative_atom.engine.query import Failure
 from dative_atom.engine.routing import Flow, run_steps
-from dative_atom.engine.source import Piece, Source
+from dative_atom.engine.sources.source import Piece, Source
 from dative_atom.telemetry.recorder import Recorder
 
 JOIN_S: Final = 60.0

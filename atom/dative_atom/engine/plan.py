@@ -20,13 +20,13 @@ from dative.secrets import MaskKeys
 
 from dative_atom.connectors.base import Ahead, Writer
 from dative_atom.documents.profile import field_types
-from dative_atom.engine.cache import CacheSpec
-from dative_atom.engine.database import Session
-from dative_atom.engine.expression import Scope
-from dative_atom.engine.lookup import Tables
-from dative_atom.engine.query import Query
+from dative_atom.engine.evaluation.database import Session
+from dative_atom.engine.evaluation.expression import Scope
+from dative_atom.engine.evaluation.lookup import Tables
+from dative_atom.engine.evaluation.query import Query
+from dative_atom.engine.making.cache import CacheSpec
+from dative_atom.engine.making.running import DOCUMENT_PROPERTY
 from dative_atom.engine.routing import Flow
-from dative_atom.engine.running import DOCUMENT_PROPERTY
 
 
 class Shape(Protocol):

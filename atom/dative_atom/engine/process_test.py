@@ -27,20 +27,20 @@ from dative.secrets import MaskKeys
 from dative_atom.connectors.base import Writer
 from dative_atom.documents.batch import number_documents, payload
 from dative_atom.documents.json import to_json
-from dative_atom.engine.accounting import balance
-from dative_atom.engine.called import parameters_of
+from dative_atom.engine.books.accounting import balance
+from dative_atom.engine.books.parking import parked_documents
+from dative_atom.engine.books.tracking import classified_fields, tracked_fields
 from dative_atom.engine.compile import compile_process
-from dative_atom.engine.database import Database, literal
-from dative_atom.engine.effects import Effects
+from dative_atom.engine.effects.effects import Effects
+from dative_atom.engine.effects.retry import Waits
+from dative_atom.engine.evaluation.database import Database, literal
+from dative_atom.engine.evaluation.rows import CrossReferences, HeldRows
+from dative_atom.engine.evaluation.seeds import unique_columns
+from dative_atom.engine.evaluation.tables import Origin, open_tables
+from dative_atom.engine.making.called import parameters_of
 from dative_atom.engine.memory import MemoryTarget, MemoryWriter
-from dative_atom.engine.parking import parked_documents
 from dative_atom.engine.plan import Context
-from dative_atom.engine.retry import Waits
 from dative_atom.engine.routing import Flow, run_steps
-from dative_atom.engine.rows import CrossReferences, HeldRows
-from dative_atom.engine.seeds import unique_columns
-from dative_atom.engine.tables import Origin, open_tables
-from dative_atom.engine.tracking import classified_fields, tracked_fields
 from dative_atom.journal.contract import Counts, LinkRows, ParkedDocument
 from dative_atom.journal.xref_merge import among
 from dative_atom.telemetry.recorder import Recorder

@@ -23,17 +23,17 @@ from dative_atom.documents.batch import (
     ERROR_REASON,
     ERROR_STEP,
 )
-from dative_atom.engine.database import Session
-from dative_atom.engine.derived import Lineage
+from dative_atom.engine.books.notices import Notices
+from dative_atom.engine.evaluation.database import Session
+from dative_atom.engine.evaluation.query import Failure
 from dative_atom.engine.failpoints import reach
-from dative_atom.engine.notices import Notices
-from dative_atom.engine.query import Failure
-from dative_atom.engine.running import Running
+from dative_atom.engine.making.derived import Lineage
+from dative_atom.engine.making.running import Running
 from dative_atom.journal.contract import LinkRows
 from dative_atom.telemetry.recorder import Recorder
 
 if TYPE_CHECKING:
-    from dative_atom.engine.effects import Effects
+    from dative_atom.engine.effects.effects import Effects
     from dative_atom.engine.plan import Shape
 
 KEEP_DEFAULT_S: Final = 30 * 86400.0

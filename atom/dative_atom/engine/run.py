@@ -22,24 +22,24 @@ from dative.v1 import telemetry_pb2
 
 from dative_atom.connectors.base import ConnectionConfig, Connector, Mark, Position, RunContext
 from dative_atom.connectors.connection import open_connection
-from dative_atom.engine.accounting import Fates, balance, prove_execution
+from dative_atom.engine.books.accounting import Fates, balance, prove_execution
+from dative_atom.engine.books.ledger import JournalLedger
+from dative_atom.engine.books.notices import Teller
+from dative_atom.engine.books.parking import parked_documents, profile_of
+from dative_atom.engine.books.receipts import books_of
+from dative_atom.engine.books.reports import report_execution, report_spans
 from dative_atom.engine.context import open_execution
-from dative_atom.engine.database import Session
-from dative_atom.engine.effects import CommitLost, Effects
+from dative_atom.engine.effects.effects import CommitLost, Effects
+from dative_atom.engine.effects.halfway import Halfway, Prints, unpacked
+from dative_atom.engine.effects.retry import LOST_COMMIT, Attempts, Waits
+from dative_atom.engine.evaluation.database import Session
 from dative_atom.engine.failpoints import reach
 from dative_atom.engine.failures import failure_of
-from dative_atom.engine.halfway import Halfway, Prints, unpacked
-from dative_atom.engine.ledger import JournalLedger
+from dative_atom.engine.making.running import Running, kept
 from dative_atom.engine.message import Message
-from dative_atom.engine.notices import Teller
-from dative_atom.engine.parking import parked_documents, profile_of
 from dative_atom.engine.pipeline import Control, Reading, Start, Transformed, Transforming, numbered, until_halted
-from dative_atom.engine.receipts import books_of
-from dative_atom.engine.reports import report_execution, report_spans
-from dative_atom.engine.retry import LOST_COMMIT, Attempts, Waits
 from dative_atom.engine.routing import Flow, Observer, run_steps
-from dative_atom.engine.running import Running, kept
-from dative_atom.engine.source import watermark
+from dative_atom.engine.sources.source import watermark
 from dative_atom.journal.contract import Counts, Execution, ExecutionState, Journal, Settlement
 from dative_atom.telemetry.recorder import Recorder, parse_traceparent
 

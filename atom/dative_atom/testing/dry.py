@@ -19,7 +19,7 @@ from dative.dry_run import lines
 from dative.errors.base import DativeError
 
 from dative_atom.connectors.connection import open_connection
-from dative_atom.engine.dry_run import DryRun, dry_run
+from dative_atom.engine.dry.dry_run import DryRun, dry_run
 from dative_atom.engine.run import Surroundings
 from dative_atom.testing.bindings import read_bindings
 from dative_atom.testing.files import ProcessFile, read_process

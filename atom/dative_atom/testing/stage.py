@@ -29,7 +29,7 @@ from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.process_test import TEST_KEYS
 from dative_atom.engine.run import Connect, Surroundings, run_execution
-from dative_atom.engine.starts import CALLER
+from dative_atom.engine.sources.starts import CALLER
 from dative_atom.journal.contract import Counts, DeadLetter, Execution
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.testing.system import Effect, effects, write_source

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from dative.clock import Clock
 
-from dative_atom.engine.dry_run import dry_run
+from dative_atom.engine.dry.dry_run import dry_run
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Connect, Surroundings

@@ -10,8 +10,8 @@ import msgspec
 from dative.clock import Clock
 from dative.ids import DeadLetterId, ExecutionId, ProcessName
 
+from dative_atom.engine.dry.rehearsal import Connect, Outcome, rehearse
 from dative_atom.engine.failures import failure_of
-from dative_atom.engine.rehearsal import Connect, Outcome, rehearse
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.worker.memory import limit_growth

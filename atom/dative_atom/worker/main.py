@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
 
 def warm_up() -> None:
     """Pay for the imports and DuckDB's first query before the first execution has to."""
-    from dative_atom.engine.database import MEMORY_BYTES_MIN, Database
+    from dative_atom.engine.evaluation.database import MEMORY_BYTES_MIN, Database
 
     database = Database(MEMORY_BYTES_MIN)
     database.session().rows("SELECT 1")

@@ -153,7 +153,7 @@ class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
 
 
 class DryRan(msgspec.Struct, frozen=True, tag="dry_ran"):
-    """outcome: JSON of `engine.dry_run.DryRun`; empty when `failure` (code, message, where, next) says why not."""
+    """outcome: JSON of `engine.dry.dry_run.DryRun`; empty when `failure` (code, message, where, next) says why not."""
 
     request_id: str
     outcome: bytes

@@ -18,7 +18,7 @@ import pytest
 from dative_atom.connectors.base import ConnectionConfig, Connector
 from dative_atom.connectors.connection import open_connection
 from dative_atom.engine.memory import MemoryConnector, MemorySystem
-from dative_atom.engine.source import watermark
+from dative_atom.engine.sources.source import watermark
 from dative_sandbox.salesforce.clock import stamp
 from dative_sandbox.server import SalesforceSandbox
 

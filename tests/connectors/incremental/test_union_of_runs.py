@@ -21,7 +21,7 @@ from dative.bundle.canonical import canonical_json
 from dative.clock import ManualClock, SystemClock
 from dative.ids import ExecutionId, ProcessName, StepId
 from dative_atom.connectors.base import Operation, RunContext
-from dative_atom.engine.ledger import JournalLedger
+from dative_atom.engine.books.ledger import JournalLedger
 from dative_atom.journal.contract import Counts, Execution, ExecutionState, Settlement
 from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.telemetry.recorder import Recorder

@@ -17,7 +17,7 @@ from dative.process.shapes import BranchSettings
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.database import Session
+from dative_atom.engine.evaluation.database import Session
 from dative_atom.engine.plan import Shape
 from dative_atom.engine.routing import ERRORS, Caught, Flow, merged, run_steps
 

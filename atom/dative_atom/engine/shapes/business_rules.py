@@ -14,8 +14,8 @@ from dative.process.shapes import BusinessRulesSettings
 from dative.process.shapes.business_rules import TOLD_CHARACTERS_MAX, RuleSettings
 
 from dative_atom.engine.arrival import Arrival, no_rows
-from dative_atom.engine.expression import Expression, Fallible, Scope
-from dative_atom.engine.query import Failure, Query
+from dative_atom.engine.evaluation.expression import Expression, Fallible, Scope
+from dative_atom.engine.evaluation.query import Failure, Query
 from dative_atom.engine.routing import Flow
 
 _BETWEEN: Final = "; "

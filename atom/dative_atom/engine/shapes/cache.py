@@ -14,8 +14,8 @@ from dative.process.shapes.cache_get import MATCHES_MAX
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.cache import SINCE, UNTIL, Act, CacheSpec, asked, listed, merged_spec, picked
-from dative_atom.engine.query import Evaluation, Failure, Query
+from dative_atom.engine.evaluation.query import Evaluation, Failure, Query
+from dative_atom.engine.making.cache import SINCE, UNTIL, Act, CacheSpec, asked, listed, merged_spec, picked
 from dative_atom.engine.routing import Flow, without
 
 

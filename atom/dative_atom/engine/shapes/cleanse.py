@@ -15,9 +15,9 @@ from dative.process.shapes.business_rules import TOLD_CHARACTERS_MAX
 from dative.process.shapes.cleanse import FieldRules
 
 from dative_atom.engine.arrival import Arrival, no_rows
-from dative_atom.engine.database import literal, quoted
-from dative_atom.engine.expression import Expression
-from dative_atom.engine.query import Failure, Query
+from dative_atom.engine.evaluation.database import literal, quoted
+from dative_atom.engine.evaluation.expression import Expression
+from dative_atom.engine.evaluation.query import Failure, Query
 from dative_atom.engine.routing import Flow
 
 _SQL: Final = {"text": "VARCHAR", "integer": "BIGINT", "timestamp": "TIMESTAMPTZ"}

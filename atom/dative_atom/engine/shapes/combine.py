@@ -13,9 +13,9 @@ from dative.process.shapes import CombineSettings, parse_total
 
 from dative_atom.documents.batch import DOCUMENT, payload_fields
 from dative_atom.engine.arrival import Arrival, no_rows
-from dative_atom.engine.database import literal, quoted
-from dative_atom.engine.parts import failure
-from dative_atom.engine.query import Failure
+from dative_atom.engine.evaluation.database import literal, quoted
+from dative_atom.engine.evaluation.query import Failure
+from dative_atom.engine.making.parts import failure
 from dative_atom.engine.routing import Flow
 
 _MEMBERS = "_members"

@@ -16,8 +16,8 @@ from dative.process.shapes import DataOperation, DataProcessSettings
 
 from dative_atom.documents.packing import Bounds, NotDone, compressed, decoded, decompressed, encoded
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.parts import failure
-from dative_atom.engine.query import Failure
+from dative_atom.engine.evaluation.query import Failure
+from dative_atom.engine.making.parts import failure
 from dative_atom.engine.routing import Flow
 
 

@@ -11,8 +11,8 @@ from dative.ids import StepId
 from dative.process.shapes import DecideSettings
 
 from dative_atom.engine.arrival import Arrival
+from dative_atom.engine.evaluation.query import Query
 from dative_atom.engine.plan import Shape
-from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow, merged, run_steps
 
 

@@ -13,7 +13,7 @@ from dative.process.shapes.exception import MESSAGE_CHARACTERS_MAX
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.query import Failure, Query
+from dative_atom.engine.evaluation.query import Failure, Query
 from dative_atom.engine.routing import Flow, errors_of
 
 _SILENT = "the process raised an exception"

@@ -12,8 +12,8 @@ from dative.process.shapes import FindChangesSettings
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.changes import DUPLICATE, UNCHANGED
-from dative_atom.engine.query import Failure
+from dative_atom.engine.evaluation.query import Failure
+from dative_atom.engine.making.changes import DUPLICATE, UNCHANGED
 from dative_atom.engine.routing import Flow
 
 

@@ -12,9 +12,9 @@ from dative.process.shapes import MapSettings
 
 from dative_atom.documents.batch import is_lineage, payload_fields
 from dative_atom.engine.arrival import Arrival, no_rows
-from dative_atom.engine.database import Session
-from dative_atom.engine.nested import MakeQuery, compile_fields
-from dative_atom.engine.query import Evaluation, Query
+from dative_atom.engine.evaluation.database import Session
+from dative_atom.engine.evaluation.nested import MakeQuery, compile_fields
+from dative_atom.engine.evaluation.query import Evaluation, Query
 from dative_atom.engine.routing import Flow
 
 

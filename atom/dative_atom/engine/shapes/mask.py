@@ -20,10 +20,10 @@ from dative.process.shapes import MaskSettings
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival, no_rows
-from dative_atom.engine.database import quoted
-from dative_atom.engine.expression import Expression
+from dative_atom.engine.evaluation.database import quoted
+from dative_atom.engine.evaluation.expression import Expression
+from dative_atom.engine.evaluation.query import Query
 from dative_atom.engine.plan import Context, KeepTokens
-from dative_atom.engine.query import Query
 from dative_atom.engine.routing import Flow
 
 REDACTED: Final = "***"

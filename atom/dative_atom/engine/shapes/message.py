@@ -15,9 +15,9 @@ from dative.process.shapes.message import MESSAGE_CHARACTERS_MAX
 from dative.process.template import Hole, TemplateError, read_template
 
 from dative_atom.engine.arrival import Arrival, no_rows
-from dative_atom.engine.database import literal, quoted
-from dative_atom.engine.expression import Expression, Fallible, Scope
-from dative_atom.engine.query import Failure, Query
+from dative_atom.engine.evaluation.database import literal, quoted
+from dative_atom.engine.evaluation.expression import Expression, Fallible, Scope
+from dative_atom.engine.evaluation.query import Failure, Query
 from dative_atom.engine.routing import Flow
 
 _XML_SIGNS: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&apos;"), ("\r", "&#13;"))

@@ -15,7 +15,7 @@ from dative.process.shapes import NestSettings
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.database import quoted
+from dative_atom.engine.evaluation.database import quoted
 from dative_atom.engine.routing import Flow
 
 

@@ -10,8 +10,8 @@ from dative.process.shapes import NotifySettings
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.notices import Notices
-from dative_atom.engine.query import Query
+from dative_atom.engine.books.notices import Notices
+from dative_atom.engine.evaluation.query import Query
 from dative_atom.engine.routing import Flow, without
 
 

@@ -16,12 +16,12 @@ from dative.process.shapes import DocumentsSettings, ProcessCallSettings, rename
 from dative_atom.documents.batch import DOCUMENT, ERROR_CODE, ERROR_STEP
 from dative_atom.documents.profile import arrow_type
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.called import inside
-from dative_atom.engine.database import quoted
+from dative_atom.engine.evaluation.database import quoted
+from dative_atom.engine.evaluation.query import Query
+from dative_atom.engine.making.called import inside
+from dative_atom.engine.making.running import DOCUMENT_PROPERTY, column_of
 from dative_atom.engine.plan import Shape
-from dative_atom.engine.query import Query
 from dative_atom.engine.routing import ERRORS, KEEP_DEFAULT_S, Caught, Flow, Parked, merged, run_steps
-from dative_atom.engine.running import DOCUMENT_PROPERTY, column_of
 from dative_atom.engine.shapes.map import assembled
 
 

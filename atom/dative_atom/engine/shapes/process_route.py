@@ -10,7 +10,7 @@ from dative.ids import StepId
 from dative.process.shapes import ProcessRouteSettings
 
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.query import Failure
+from dative_atom.engine.evaluation.query import Failure
 from dative_atom.engine.routing import Flow
 from dative_atom.engine.shapes.process_call import Call, compile_call
 from dative_atom.engine.shapes.route import Route, typed_values

@@ -24,8 +24,8 @@ from dative.process.shapes.program_command import HOLE
 
 from dative_atom.documents.json import to_json
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.program import Ended, run_program
-from dative_atom.engine.query import Failure
+from dative_atom.engine.effects.program import Ended, run_program
+from dative_atom.engine.evaluation.query import Failure
 from dative_atom.engine.routing import Flow
 
 ALLOWED: Final = "command:"

@@ -16,7 +16,7 @@ from dative_atom.documents.batch import DOCUMENT, ERROR_COLUMNS, payload_fields
 from dative_atom.documents.json import from_json, to_json
 from dative_atom.documents.profile import profile_of
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.query import Failure
+from dative_atom.engine.evaluation.query import Failure
 from dative_atom.engine.routing import Flow
 from dative_atom.engine.script.process import Died, ScriptProcess, ScriptSpec
 

@@ -13,9 +13,9 @@ from dative.process.shapes.set_properties import VALUE_CHARACTERS_MAX
 
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.query import Failure, Query
+from dative_atom.engine.evaluation.query import Failure, Query
+from dative_atom.engine.making.running import DOCUMENT_PROPERTY, column_of
 from dative_atom.engine.routing import Flow, without
-from dative_atom.engine.running import DOCUMENT_PROPERTY, column_of
 
 _KEPT = (
     pa.types.is_string,

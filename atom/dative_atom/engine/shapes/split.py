@@ -13,7 +13,8 @@ from dative.process.shapes import SplitSettings
 
 from dative_atom.documents.batch import DOCUMENT, ERROR_COLUMNS, payload_fields
 from dative_atom.engine.arrival import Arrival
-from dative_atom.engine.parts import (
+from dative_atom.engine.evaluation.query import Failure
+from dative_atom.engine.making.parts import (
     Parser,
     Parts,
     csv_parser,
@@ -23,9 +24,8 @@ from dative_atom.engine.parts import (
     list_parser,
     text_parser,
 )
-from dative_atom.engine.query import Failure
+from dative_atom.engine.making.xml_parts import xml_parser
 from dative_atom.engine.routing import Flow
-from dative_atom.engine.xml_parts import xml_parser
 
 COPIED_BYTES_MAX = 256 << 20
 """What the other fields of one document may weigh in all its parts together: each part has them."""

@@ -16,10 +16,10 @@ from dative.process.shapes import OperationSettings
 from dative_atom.connectors.base import Outcome, Writer
 from dative_atom.documents.batch import DOCUMENT, ERROR_COLUMNS, payload, payload_fields
 from dative_atom.engine.arrival import Arrival, no_rows
-from dative_atom.engine.certainty import UNCERTAIN, Certainty, Verify
+from dative_atom.engine.effects.certainty import UNCERTAIN, Certainty, Verify
+from dative_atom.engine.effects.retry import RetryPolicy, policy_of
+from dative_atom.engine.evaluation.query import Failure, Query
 from dative_atom.engine.plan import Target
-from dative_atom.engine.query import Failure, Query
-from dative_atom.engine.retry import RetryPolicy, policy_of
 from dative_atom.engine.routing import ERRORS, Flow, Reached, Written, errors_of, without
 from dative_atom.journal.contract import LinkRows
 

@@ -1,0 +1,1 @@
+"""Executions that write nothing: dry runs and rehearsals of edited dead letters."""

@@ -1,0 +1,4 @@
+"""Documents made of others, and what documents leave for those after them.
+
+Parts, copies, called processes, properties, caches, snapshots.
+"""

@@ -240,10 +240,13 @@ class SqliteWorld(_Table):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        path.unlink(missing_ok=True)
+        for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            file.unlink(missing_ok=True)
         self.address = f"sqlite:///{path}"
         self._now, self._began = START, START
         self._sessions = [sqlite3.connect(path, isolation_level=None, timeout=0) for _ in range(2)]
+        # So that rows can be written while a read goes on.
+        self._sessions[0].execute("PRAGMA journal_mode = WAL")
         self._sessions[0].execute(
             "CREATE TABLE t (id integer PRIMARY KEY, v text, gone boolean, changed timestamp NOT NULL, w text)"
         )

@@ -25,14 +25,11 @@ from dative.process.results import NUMBER_SCALE
 from sqlglot import exp
 
 from dative_atom.documents.batch import DOCUMENT
-from dative_atom.engine.evaluation import calls, dates, money
+from dative_atom.engine.evaluation import calls, dates, outside
 from dative_atom.engine.evaluation.database import literal, quoted
 from dative_atom.engine.evaluation.lookup import Lookup, RateLookup, XrefLookup
-from dative_atom.engine.evaluation.rounding import HALF_EVEN
-from dative_atom.engine.evaluation.rows import KEY_SEPARATOR
 from dative_atom.engine.evaluation.sets import Lifted
 from dative_atom.engine.making.cache import CacheLookup, CacheSpec
-from dative_atom.engine.making.running import DOCUMENT_PROPERTY, PERSISTED, START, column_of
 
 _EVALUATION: Final = "expression.evaluation_failed"
 _DATE: Final = "expression.date_unreadable"
@@ -187,10 +184,6 @@ class Scope:
         return self.lookups[-1].alias
 
 
-def _refused(where: str, why: str) -> StopRun:
-    return StopRun(f"{where}: the expression {why}", code=codes.COMPILE_FAILED, where=where)
-
-
 # Fails for the row it is evaluated for. It names the row, or DuckDB would compute it while planning, for all of them.
 _FAILS: Final = f"CAST('!' || CAST(b.{quoted(DOCUMENT)} AS VARCHAR) AS INTEGER)"
 
@@ -222,7 +215,7 @@ class Writer:
         if isinstance(node, exp.Column):
             return self.scope.column(field_name(node))
         name = node.name.lower() if isinstance(node, exp.Anonymous) else type(node).__name__.lower()
-        own = _FUNCTIONS.get(name) or calls.CALLS.get(name)
+        own = _FUNCTIONS.get(name) or calls.CALLS.get(name) or outside.CALLS.get(name)
         return own(self, node) if own is not None else self._plain(node, name)
 
     def _plain(self, node: exp.Expr, name: str) -> str:
@@ -270,7 +263,7 @@ class Writer:
         # DuckDB answers infinity, which no target and no accountant knows.
         above, below = self.sql(node.this), self.sql(node.expression)
         if self.strict:
-            return _or_fail(f"({above} / {below})", f"{below} = 0")
+            return self.or_fail(f"({above} / {below})", f"{below} = 0")
         quotient = f"TRY({above} / NULLIF({below}, 0))"
         self.suspect(_EVALUATION, f"{above} IS NOT NULL AND {below} IS NOT NULL AND {quotient} IS NULL", below, node)
         return quotient
@@ -313,104 +306,20 @@ class Writer:
         strictly = f"CASE WHEN regexp_full_match({plain}, {literal(_NUMBER)}) THEN {plain} END"
         return self.converted(text, f"TRY_CAST({strictly} AS DECIMAL(38, {digits}))", _UNREADABLE, node)
 
-    def property_(self, node: exp.Expr) -> str:
-        name = self.positional(node)[0].name
-        return self.scope.properties[name] if name in self.scope.properties else f"b.{quoted(self._own_property(name))}"
-
-    def _own_property(self, name: str) -> str:
-        """The column of a property that the process sets: it travels along, or the session shows it."""
-        if name.startswith(DOCUMENT_PROPERTY):
-            return column_of(name)
-        name = self.scope.own(name)
-        if name not in self.scope.running and name.startswith(PERSISTED):
-            # No step before sets it, so this one reads what former executions left.
-            name = START + name.removeprefix(PERSISTED)
-        elif name not in self.scope.running:
-            raise _refused(self.where, f"reads the property {name}, which no step before sets")
-        self.scope.remembered[name] = self.scope.running.get(name, pa.null())
-        return column_of(name)
-
     def converted(self, value: str, converted: str, code: str, node: exp.Expr) -> str:
         if self.strict:
-            return _or_fail(converted, f"{value} IS NOT NULL AND {converted} IS NULL")
+            return self.or_fail(converted, f"{value} IS NOT NULL AND {converted} IS NULL")
         self.suspect(code, f"{value} IS NOT NULL AND {converted} IS NULL", value, node)
         return converted
 
-    def currency(self, node: exp.Expr) -> str:
-        amount, source, target = self.positional(node)
-        named = self.named(node)
-        table = named["rates"].name if "rates" in named else self.scope.rates
-        if table is None or table not in self.scope.tables:
-            raise _refused(self.where, "converts currencies, and the process declares no table of kind rates for it")
-        on = self.joined(named["on"], self.sql(named["on"])) if "on" in named else None
-        from_, to = self.sql(source), self.sql(target)
-        alias = self.scope.rate(table, self.joined(source, from_), self.joined(target, to), on)
-        constant = target.this if isinstance(target, exp.Literal) else None
-        value = self.sql(amount)
-        exact = f"TRY_CAST({value} AS {money.AMOUNT})"
-        rate = f"(CASE WHEN {from_} = {to} THEN CAST(1 AS DECIMAL(16, 10)) ELSE {quoted(alias)}.rate END)"
-        mode = named["rounding"].name if "rounding" in named else HALF_EVEN
-        converted = f"({money.rounded(f'({exact} * {rate})', to, constant, mode)})"
-        missing = f"{value} IS NOT NULL AND ({rate}) IS NULL"
-        unreadable = f"{value} IS NOT NULL AND ({converted}) IS NULL"
-        if self.strict:
-            return _or_fail(converted, f"{value} IS NOT NULL AND ({converted}) IS NULL")
-        pair = f"coalesce({from_}, '') || '/' || coalesce({to}, '')"
-        self.fallibles.append(
-            Fallible("expression.rate_missing", f"({missing})", pair, node.sql("duckdb", normalize_functions=False))
-        )
-        self.suspect(_UNREADABLE, unreadable, value, node)
-        return converted
+    def refused(self, why: str) -> StopRun:
+        """What is written is not what the process declares. why: goes on after "the expression"."""
+        return StopRun(f"{self.where}: the expression {why}", code=codes.COMPILE_FAILED, where=self.where)
 
-    def xref(self, node: exp.Expr) -> str:
-        table = self.positional(node)[0]
-        named = self.named(node)
-        want, missing = named.pop("want", None), named.pop("missing", None)
-        if table.name not in self.scope.tables or want is None or not named:
-            raise _refused(self.where, "looks up a table, a column and what it wants that are not declared so")
-        if any(
-            isinstance(inner, exp.Anonymous) and inner.name.lower() in ("xref", "lookup", "currency", "cache")
-            for key_node in named.values()
-            for inner in key_node.walk()
-        ):
-            raise _refused(self.where, "looks up by a value that is itself looked up; compute that in a map before")
-        key = lookup_key([self.sql(key_node) for key_node in named.values()])
-        by = lookup_key([self.joined(key_node, self.sql(key_node)) for key_node in named.values()])
-        alias = self.scope.xref(table.name, tuple(named), want.name, by)
-        found = f"{quoted(alias)}.v"
-        if missing is not None and missing.name == "null":
-            # A key that can not be computed is no missing row.
-            return f"CASE WHEN {key} IS NOT NULL THEN {found} END" if self.strict else found
-        if self.strict:
-            return _or_fail(found, f"{key} IS NOT NULL AND {found} IS NULL")
-        self.suspect("expression.lookup_missing", f"{key} IS NOT NULL AND {found} IS NULL", key, node)
-        return found
-
-    def cache(self, node: exp.Expr) -> str:
-        """A column that is set beside the batch before the query, like a picked row of a table."""
-        name, named = self.positional(node)[0].name, self.named(node)
-        own = self.scope.own(name)
-        spec, want = self.scope.caches.get(own), named["want"].name if "want" in named else ""
-        if spec is None or len(spec.key) != 1 or want not in spec.schema.names or "key" not in named:
-            raise _refused(self.where, f"reads a cache {name} that no step before fills so")
-        key = self.sql(named["key"])
-        place = quoted(self.scope.cached_column(own, spec, named["key"].sql("duckdb"), key, want))
-        found = f"(b.{place}).v"
-        if "missing" in named and named["missing"].name == "null":
-            return found
-        missed = f"{key} IS NOT NULL AND b.{place} IS NULL"
-        if self.strict:
-            return _or_fail(found, missed)
-        self.suspect("expression.lookup_missing", missed, key, node)
-        return found
-
-    def param(self, node: exp.Expr) -> str:
-        name = self.positional(node)[0].name
-        if name not in self.scope.parameters:
-            raise StopRun(
-                f"{self.where}: the parameter {name} has no value", code=codes.PARAMETER_MISSING, where=self.where
-            )
-        return literal(self.scope.parameters[name])
+    @staticmethod
+    def or_fail(value: str, failed: str) -> str:
+        """SQL of the value, failing for the rows for which `failed` is true. Both arms have the value's type."""
+        return f"CASE WHEN {failed} AND {_FAILS} IS NULL THEN NULL ELSE {value} END"
 
     @staticmethod
     def named(node: exp.Expr) -> dict[str, exp.Expr]:
@@ -419,15 +328,6 @@ class Writer:
     @staticmethod
     def positional(node: exp.Expr) -> list[exp.Expr]:
         return [item for item in node.expressions if not isinstance(item, exp.Kwarg)]
-
-
-def lookup_key(parts: list[str]) -> str:
-    """SQL of the one text that several key columns are looked up by; NULL where one of them is."""
-    if len(parts) == 1:
-        return parts[0]
-    present = " AND ".join(f"{part} IS NOT NULL" for part in parts)
-    texts = f" || {literal(KEY_SEPARATOR)} || ".join(f"CAST({part} AS VARCHAR)" for part in parts)
-    return f"CASE WHEN {present} THEN {texts} END"
 
 
 def _certain(node: exp.Expr) -> bool:
@@ -443,20 +343,9 @@ def _certain(node: exp.Expr) -> bool:
     return _certain(value) and all(isinstance(other, exp.Column | exp.Literal) for other in others)
 
 
-def _or_fail(value: str, failed: str) -> str:
-    """SQL of the value, failing for the rows for which `failed` is true. Both arms have the value's type."""
-    return f"CASE WHEN {failed} AND {_FAILS} IS NULL THEN NULL ELSE {value} END"
-
-
 _FUNCTIONS: Final[Mapping[str, Callable[[Writer, exp.Expr], str]]] = {
     "cast": Writer.cast,
     "date": Writer.date,
     "timestamp": Writer.timestamp,
     "number": Writer.number,
-    "currency": Writer.currency,
-    "xref": Writer.xref,
-    "lookup": Writer.xref,
-    "cache": Writer.cache,
-    "param": Writer.param,
-    "property": Writer.property_,
 }

@@ -202,7 +202,7 @@ async def test_a_stopping_controller_says_reconnect_first(start: Any) -> None:
 
 async def test_a_command_reaches_the_atom_once_with_the_callers_trace(world: Any) -> None:
     atom = await world.new_atom()
-    admin, execution = world.admin, "01JXXXXXXXXXXXXXXXXXXXXXXX"
+    admin, execution = world.admin, "01JZ000000000000000000000R"
     admin.trace = TraceContext.new()
     async with atom.connect() as link:
         request = c.ControlRunProcessRequest(request_id="run-1", environment="test", process="orders")

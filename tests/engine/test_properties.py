@@ -82,7 +82,7 @@ SHAPES = {
 }
 ROWS = st.lists(
     st.tuples(
-        st.sampled_from(["USD", "EUR", "XXX", None]),
+        st.sampled_from(["USD", "EUR", "XTS", None]),
         st.sampled_from(["1", "1.5", "x", "", None, "1e3"]),
         st.sampled_from(["01/31/2024", "02/30/2024", "1/2/2024", "soon", "", None]),
     ),

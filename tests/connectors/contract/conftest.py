@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,32 +12,47 @@ import pytest
 from dative_atom.connectors.base import Connector, Reader, RunContext, Writer
 
 ROWS = 25
+CHANGED = 1_700_000_000
+"""When the first file of a source was changed, in seconds since 1970."""
 DOCUMENTS = pa.schema(
     [pa.field("id", pa.string()), pa.field("amount", pa.decimal128(12, 2)), pa.field("name", pa.string())]
 )
+NAMELESS: dict[str, Any] = {"id": "bad", "amount": None, "name": None}
+"""A document that a table with names refuses."""
 
 
 class SourceHarness:
-    """A source that holds documents numbered 0..rows-1, shown as a column `name` of "row <number>"."""
+    """A source that holds documents numbered 0..rows-1, shown as a column `name` of "row <number>".
 
-    def __init__(self, connector: Connector, reader: Callable[[RunContext], Reader], column: str) -> None:
-        self.connector, self.reader, self.column = connector, reader, column
+    full: every execution reads everything, which is what such a read is for.
+    """
+
+    def __init__(
+        self, connector: Connector, reader: Callable[[RunContext], Reader], column: str, *, full: bool = False
+    ) -> None:
+        self.connector, self.reader, self.column, self.full = connector, reader, column, full
 
     def names(self, reads: list[Any]) -> list[str]:
         return [name for read in reads for name in read.batch.column(self.column).to_pylist()]
 
 
 class TargetHarness:
-    """A target of DOCUMENTS. written: what an outsider sees there, names sorted. refuses: a document it rejects."""
+    """A target of DOCUMENTS. written: what an outsider sees there, names sorted.
+
+    refuses: it rejects NAMELESS; a file takes every document. probes: it can look up what became of a document.
+    """
 
     def __init__(
         self,
         connector: Connector,
         writer: Callable[[RunContext], Writer],
         written: Callable[[], list[str]],
-        refuses: dict[str, Any] | None,
+        *,
+        refuses: bool,
+        probes: bool,
     ) -> None:
-        self.connector, self.writer, self.written, self.refuses = connector, writer, written, refuses
+        self.connector, self.writer, self.written = connector, writer, written
+        self.refuses, self.probes = refuses, probes
 
 
 def _salesforce_source(request: pytest.FixtureRequest, rows: int) -> SourceHarness:
@@ -57,7 +72,9 @@ def _salesforce_source(request: pytest.FixtureRequest, rows: int) -> SourceHarne
 def _salesforce_full(request: pytest.FixtureRequest, rows: int) -> SourceHarness:
     harness, bench = _salesforce_source(request, rows), request.getfixturevalue("bench")
     operation = bench.operation("salesforce", "query", {"object": "Account", "fields": ["Name"]})
-    return SourceHarness(harness.connector, lambda context: harness.connector.reader(operation, context), "Name")
+    return SourceHarness(
+        harness.connector, lambda context: harness.connector.reader(operation, context), "Name", full=True
+    )
 
 
 def _database_source(fixture: str, more: dict[str, Any]) -> Callable[[pytest.FixtureRequest, int], SourceHarness]:
@@ -68,7 +85,8 @@ def _database_source(fixture: str, more: dict[str, Any]) -> Callable[[pytest.Fix
             run(f"INSERT INTO source VALUES ({number}, 'row {number:03d}', {number // 3})")
         erp = bench.connect("database", {"url": address})
         operation = bench.operation("database", "query", {"table": "source", **more})
-        return SourceHarness(erp, lambda context: erp.reader(operation, context), "name")
+        full = "incremental" not in more
+        return SourceHarness(erp, lambda context: erp.reader(operation, context), "name", full=full)
 
     return make
 
@@ -81,8 +99,10 @@ def _disk_source(form: str) -> Callable[[pytest.FixtureRequest, int], SourceHarn
         lines = [f'"{name}",x\n' for name in names] if form == "csv" else [f'{{"name": "{name}"}}\n' for name in names]
         for part, start in enumerate(range(0, rows, 10)):
             head = "name,other\n" if form == "csv" else ""
-            (folder / f"part-{part}.{form}").write_text(head + "".join(lines[start : start + 10]))
-            time.sleep(0.01)  # the kernel's change times have a resolution of some milliseconds
+            file = folder / f"part-{part}.{form}"
+            file.write_text(head + "".join(lines[start : start + 10]))
+            # Files are read in the order of their change, and these were written in no time.
+            os.utime(file, (CHANGED + part, CHANGED + part))
         connector = bench.connect("disk", {"root": str(folder)})
         options = {"path": "part-*", "format": form, "columns": {"name": "text"}, "stable_for": "0s"}
         operation = bench.operation("disk", "read", options)
@@ -121,7 +141,8 @@ def _database_target(fixture: str, operation: str) -> Callable[[pytest.FixtureRe
             erp,
             lambda context: erp.writer(made, context, DOCUMENTS),
             lambda: [row[0] for row in run("SELECT name FROM target ORDER BY name")],
-            {"id": "bad", "amount": None, "name": None},
+            refuses=True,
+            probes=True,
         )
 
     return make
@@ -136,6 +157,8 @@ def _statement_target(fixture: str, sql: str, per: str) -> Callable[[pytest.Fixt
         harness = _database_target(fixture, "insert")(request)
         bench = request.getfixturevalue("bench")
         made = bench.operation("database", "execute", {"sql": sql, "per": per})
+        # What a builder's statement did to which row, nobody but its builder knows.
+        harness.probes = False
         harness.writer = lambda context: harness.connector.writer(made, context, DOCUMENTS)
         return harness
 
@@ -153,7 +176,14 @@ def _disk_target(form: str) -> Callable[[pytest.FixtureRequest], TargetHarness]:
             texts = [path.read_text() for path in sorted(folder.glob("out/*"))]
             return sorted(word for text in texts for word in text.replace('"', " ").split() if word.startswith("name-"))
 
-        return TargetHarness(connector, lambda context: connector.writer(made, context, DOCUMENTS), written, None)
+        # Files are found by their name, not by a document's key.
+        return TargetHarness(
+            connector,
+            lambda context: connector.writer(made, context, DOCUMENTS),
+            written,
+            refuses=False,
+            probes=False,
+        )
 
     return make
 
@@ -179,14 +209,14 @@ def target(request: pytest.FixtureRequest) -> TargetHarness:
 
 @pytest.fixture
 def documents() -> Callable[..., pa.RecordBatch]:
-    """Documents named name-0…; `bad` puts one that the target refuses in their middle."""
+    """Documents named name-0…; `bad` puts NAMELESS in their middle."""
 
-    def make(count: int, first: int = 0, bad: dict[str, Any] | None = None) -> pa.RecordBatch:
+    def make(count: int, first: int = 0, *, bad: bool = False) -> pa.RecordBatch:
         rows: list[dict[str, Any]] = [
             {"id": f"k{number}", "amount": None, "name": f"name-{number}"} for number in range(first, first + count)
         ]
-        if bad is not None:
-            rows.insert(count // 2, bad)
+        if bad:
+            rows.insert(count // 2, NAMELESS)
         return pa.RecordBatch.from_pylist(rows, schema=DOCUMENTS)
 
     return make

@@ -15,6 +15,7 @@ STEP = """
       database.insert: {{connection: erp, table: invoice}}
       {more}
 """
+UPSERT = "database.upsert: {connection: erp, table: invoice, key: [Id]}"
 VERIFIED = STEP.format(more="verify: {key: [Id], within: 2m}")
 RETRIED = STEP.format(
     more="verify: {key: [Id], within: 2m}\n      retry: {on: [timeout], max_attempts: 4, backoff: {first: 1s}}"
@@ -67,11 +68,8 @@ def test_without_verify_an_unknown_document_waits_for_a_person_and_is_never_sent
 def test_an_idempotent_write_is_repeated_as_one_that_timed_out(engine: Any, accounts: Any) -> None:
     engine.system.rows = accounts(3)
     target = engine.target("create", key=("Id",), faults=Faults(lost=[0, None]))
-    body = RETRIED.replace("database.insert: {connection: erp, table: invoice}", "UPSERT").replace(
-        "verify: {key: [Id], within: 2m}\n      ", ""
-    )
-    body = body.replace("UPSERT", "database.upsert: {connection: erp, table: invoice, key: [Id]}")
-    execution = engine.run(body)
+    body = RETRIED.replace("database.insert: {connection: erp, table: invoice}", UPSERT)
+    execution = engine.run(body.replace("verify: {key: [Id], within: 2m}\n      ", ""))
     assert (target.writes, len(target.rows), execution.counts.written) == (3, 3, 3)
 
 
@@ -93,6 +91,18 @@ def test_a_killed_attempt_s_batch_is_looked_for_before_anything_is_sent(engine: 
     execution = engine.run(VERIFIED, execution_id=execution_id)
     assert execution.state is ExecutionState.SUCCEEDED, execution.failure
     assert (execution.attempt, target.effects, execution.counts.written) == (2, 4, 4)
+
+
+def test_a_killed_attempt_s_idempotent_batch_is_sent_again_at_once(engine: Any, accounts: Any) -> None:
+    engine.system.rows = accounts(4)
+    target = engine.target("create", key=("Id",))
+    execution_id = engine.plan()
+    engine.journal.begin(execution_id, engine.clock.now(), "0" * 32)
+    body = VERIFIED.replace("database.insert: {connection: erp, table: invoice}", UPSERT)
+    execution = engine.run(body, execution_id=execution_id)
+    assert execution.state is ExecutionState.SUCCEEDED, execution.failure
+    # Nothing was looked for, and nobody waited two minutes for a commit that may come late.
+    assert (target.probes, engine.waits, len(target.rows)) == (0, [], 4)
 
 
 def test_documents_of_a_batch_are_told_apart(engine: Any, accounts: Any) -> None:

@@ -18,7 +18,7 @@ from dative.errors import engine as codes
 from dative.errors.base import RetryLater
 from dative.errors.connector import UnknownOutcome
 
-from dative_atom.connectors.base import Outcome, Prober, Writer
+from dative_atom.connectors.base import Outcome, Prober
 from dative_atom.connectors.outcomes import OUTCOME_FIELDS
 from dative_atom.engine.effects.retry import Waits
 
@@ -67,15 +67,13 @@ def unknown_rows(results: pa.RecordBatch) -> pa.Array:
 
 
 def find_out(
-    writer: Writer, verify: Verify, waits: Waits, documents: pa.RecordBatch, results: pa.RecordBatch
+    writer: Prober, verify: Verify, waits: Waits, documents: pa.RecordBatch, results: pa.RecordBatch
 ) -> Verdict:
     """Look the unknown documents up until each has been found or `within_s` has passed.
 
     A probe that fails for a passing reason is a probe that said nothing. StopRun when the execution was cancelled.
     """
     none = pa.array([], pa.int64())
-    if not isinstance(writer, Prober):
-        return Verdict(results, none)
     started_s, pause_s, answered = waits.clock.elapsed_s(), FIRST_PAUSE_S, False
     while True:
         left_s = started_s + verify.within_s - waits.clock.elapsed_s()

@@ -18,7 +18,7 @@ from dative.errors.base import RetryLater, StopRun
 from dative.errors.connector import UnknownOutcome
 from dative.ids import ExecutionId, StepId
 
-from dative_atom.connectors.base import Mark, Outcome, Position, Ticket, Writer
+from dative_atom.connectors.base import Mark, Outcome, Position, Prober, Ticket, Writer
 from dative_atom.engine.effects.certainty import UNCERTAIN, Certainty, find_out, unknown, unknown_rows
 from dative_atom.engine.effects.halfway import Halfway, Prints, packed, taken
 from dative_atom.engine.effects.retry import Attempts, RetryPolicy, Waits, class_named
@@ -90,8 +90,9 @@ class Effects:
         if writer.transactional:
             self.pending[step] = self._in_transaction(step, writer, attempts, documents)
             return self.pending[step]
-        if self.suspect and certainty.verify is not None:
-            # Invariant 8: what an attempt that was killed may have sent is looked for before anything is sent.
+        if self.suspect and certainty.verify is not None and not certainty.repeatable:
+            # Invariant 8: what an attempt that was killed may have sent is looked for before anything is sent. What may
+            # be sent twice is sent: waiting for a late commit would only cost time.
             results = unknown(documents.num_rows, writer.result_fields, UnknownOutcome("sent by a killed attempt"))
         else:
             results = self._write(step, writer, attempts, documents)
@@ -149,7 +150,7 @@ class Effects:
             rows = unknown_rows(results)
             if not len(rows):
                 break
-            if certainty.verify is not None:
+            if certainty.verify is not None and isinstance(writer, Prober):
                 reach("probe.before", step)
                 results, rows = find_out(writer, certainty.verify, self.waits, documents, results)
                 reach("probe.after", step)

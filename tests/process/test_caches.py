@@ -5,18 +5,8 @@ from __future__ import annotations
 import pytest
 from dative.process.load import check
 
-HEAD = """\
-apiVersion: dative/v1
-kind: Process
-metadata: {name: demo}
-spec:
-  connections: {crm: salesforce, erp: database}
-  source:
-    id: read
-    salesforce.query: {connection: crm, object: Account, fields: [Id, Name, Phone]}
-  classify: {phi: [Phone]}
-  steps:
-"""
+from tests.process.customers import CUSTOMERS
+
 ADD = "- {id: a, cache_add: {cache: c, key: [Id], fields: [Name]}}"
 GET = "- {id: g, cache_get: {cache: c, key: {Id: Name}, fields: {n: Name}}}"
 CALL = "- {id: m, map: {keep: rest, fields: {n: \"cache('%s', key => Name, want => '%s')\"}}}"
@@ -25,7 +15,7 @@ END = "- {id: x, mask: {Phone: drop}}\n- {id: w, database.upsert: {connection: e
 
 def found(*steps: str) -> list[str]:
     lines = "".join(f"    {line}\n" for step in (*steps, END) for line in step.splitlines())
-    return [finding.code.name for finding in check(HEAD + lines, filename="p.yaml").findings]
+    return [finding.code.name for finding in check(CUSTOMERS + lines, filename="p.yaml").findings]
 
 
 CASES = [

@@ -9,17 +9,9 @@ import pytest
 from dative.process.load import check
 from dative.process.template import Hole, TemplateError, read_template
 
-HEAD = """\
-apiVersion: dative/v1
-kind: Process
-metadata: {name: demo}
-spec:
-  connections: {crm: salesforce, erp: database}
-  source:
-    id: read
-    salesforce.query: {connection: crm, object: Account, fields: [Id, Name, Phone]}
-  classify: {phi: [Phone]}
-  steps:
+from tests.process.customers import CUSTOMERS
+
+STEPS = """\
     - {id: s, %s}
     - {id: k, map: {keep: rest, fields: {Phone: "'-'"}}}
     - {id: w, database.upsert: {connection: erp, table: t, key: [Id]}}
@@ -28,7 +20,8 @@ spec:
 
 def found(verb: str, settings: dict[str, Any]) -> list[str]:
     return [
-        finding.code.name for finding in check(HEAD % f"{verb}: {json.dumps(settings)}", filename="p.yaml").findings
+        finding.code.name
+        for finding in check((CUSTOMERS + STEPS) % f"{verb}: {json.dumps(settings)}", filename="p.yaml").findings
     ]
 
 

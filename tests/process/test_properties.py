@@ -5,23 +5,12 @@ from __future__ import annotations
 import pytest
 from dative.process.load import check, load
 
-HEAD = """\
-apiVersion: dative/v1
-kind: Process
-metadata: {name: demo}
-spec:
-  connections: {crm: salesforce, erp: database}
-  source:
-    id: read
-    salesforce.query: {connection: crm, object: Account, fields: [Id, Name, Phone]}
-  classify: {phi: [Phone]}
-  steps:
-"""
+from tests.process.customers import CUSTOMERS
 
 
 def found(*steps: str) -> list[str]:
     lines = "".join(f"    {line}\n" for step in steps for line in step.splitlines())
-    return [finding.code.name for finding in check(HEAD + lines, filename="p.yaml").findings]
+    return [finding.code.name for finding in check(CUSTOMERS + lines, filename="p.yaml").findings]
 
 
 def sets(name: str, sql: str, step: str = "s") -> str:
@@ -80,7 +69,7 @@ def test_the_class_of_a_value_follows_it_through_a_property(name: str) -> None:
 
 
 def test_a_property_is_no_field_and_not_disclosed_to_a_target() -> None:
-    text = HEAD + "    - {id: s, set_properties: {document.p: Phone}}\n    - {id: k, map: {fields: {Id: Id}}}\n"
+    text = CUSTOMERS + "    - {id: s, set_properties: {document.p: Phone}}\n    - {id: k, map: {fields: {Id: Id}}}\n"
     text += "    - {id: w, database.upsert: {connection: erp, table: t, key: [Id]}}\n"
     loaded = load(text, filename="p.yaml")
     assert not loaded.findings

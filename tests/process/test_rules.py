@@ -5,17 +5,9 @@ from __future__ import annotations
 import pytest
 from dative.process.load import check
 
-HEAD = """\
-apiVersion: dative/v1
-kind: Process
-metadata: {name: demo}
-spec:
-  connections: {crm: salesforce, erp: database}
-  source:
-    id: read
-    salesforce.query: {connection: crm, object: Account, fields: [Id, Name, Phone]}
-  classify: {phi: [Phone]}
-  steps:
+from tests.process.customers import CUSTOMERS
+
+STEPS = """\
     - {id: s, %s}
     - {id: w, database.upsert: {connection: erp, table: t, key: [Id]},
        discloses: {Phone: the ledger is allowed to have it}}
@@ -24,7 +16,7 @@ RULE = "{name: a, check: Id IS NOT NULL}"
 
 
 def found(step: str) -> list[str]:
-    return [finding.code.name for finding in check(HEAD % step, filename="p.yaml").findings]
+    return [finding.code.name for finding in check((CUSTOMERS + STEPS) % step, filename="p.yaml").findings]
 
 
 CASES = [
@@ -60,6 +52,6 @@ def test_rules_that_can_not_hold_are_found_before_anything_runs(step: str, codes
 
 
 def test_a_class_stays_with_a_cleansed_field() -> None:
-    text = (HEAD % "cleanse: {Phone: {trim: true}}").split("    - {id: w")[0]
+    text = ((CUSTOMERS + STEPS) % "cleanse: {Phone: {trim: true}}").split("    - {id: w")[0]
     text += "    - {id: w, database.upsert: {connection: erp, table: t, key: [Id]}}\n"
     assert [finding.code.name for finding in check(text, filename="p.yaml").findings] == ["process.classified_unmasked"]

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -158,12 +159,23 @@ def _run_tests(engine: str, path: str, options: list[str]) -> list[Plain]:
     return cases
 
 
+def deployed(function: Callable[..., None]) -> Callable[..., None]:
+    """What says which deployed process an atom is to run, where, and with which parameters."""
+    for option in (
+        click.option(
+            "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter for this run only."
+        ),
+        click.option("--atom", default="", metavar="NAME", help="Where; default: the least loaded one."),
+        molecule_option,
+        env_option,
+        click.argument("name", metavar="PROCESS"),
+    ):
+        function = option(function)
+    return function
+
+
 @command("run", of=group, mutates=True)
-@click.argument("name", metavar="PROCESS")
-@env_option
-@molecule_option
-@click.option("--atom", default="", metavar="NAME", help="Where; default: the least loaded one.")
-@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter for this run only.")
+@deployed
 @click.option("--trace", "keep_trace", is_flag=True, help="Keep the whole trace whatever the sampler says.")
 @click.option("--watch/--no-watch", default=False, help="Follow the run to its end.")
 def run(
@@ -208,11 +220,7 @@ def run(
 
 
 @command("dry-run", of=group)
-@click.argument("name", metavar="PROCESS")
-@env_option
-@molecule_option
-@click.option("--atom", default="", metavar="NAME", help="Where; default: the least loaded one.")
-@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter for this run only.")
+@deployed
 @click.option("--documents", default=1000, show_default=True, help="At most so many documents of the source.")
 @click.option("--show", "shown", default=20, show_default=True, help="So many documents per target and answer.")
 def dry_run(

@@ -18,10 +18,11 @@ from dative.process.load import load
 from dative_atom.documents.batch import number_documents
 from dative_atom.engine.compile import compile_process
 from dative_atom.engine.evaluation.database import Database
-from dative_atom.engine.process_test import TestTables, _Case
 from dative_atom.engine.routing import Flow, run_steps
 from dative_atom.journal.contract import LinkRows
 from dative_atom.telemetry.recorder import Recorder
+
+from tests.engine.evaluator import Case, MemoryTables
 
 LINES = 5
 BATCH = 10_000
@@ -81,12 +82,12 @@ def ours(table: pa.Table) -> tuple[float, int]:
     """(seconds, lines made)."""
     process = load(PROCESS, filename="orders.yaml").process
     assert process is not None
-    xrefs = TestTables()
+    xrefs = MemoryTables()
     xrefs.xref_load(
         LinkRows("item", {"shop": [f"S{row}" for row in range(SKUS)], "erp": [f"E{row}" for row in range(SKUS)]})
     )
     database = Database(512 << 20)
-    context = _Case(process, database, ManualClock(NOW))._context(RATES, xrefs, {}, NOW)
+    context = Case(process, database, ManualClock(NOW))._context(RATES, xrefs, {}, NOW)
     plan = compile_process(process.spec.steps, table.schema, context)
     session, made = database.session(), 0
     started = time.perf_counter()

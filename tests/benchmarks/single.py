@@ -16,7 +16,6 @@ from dative_atom.documents.batch import number_documents
 from dative_atom.engine.compile import compile_process
 from dative_atom.engine.evaluation.database import Database
 from dative_atom.engine.plan import Plan
-from dative_atom.engine.process_test import TestTables, _Case
 from dative_atom.engine.routing import Flow, run_steps
 from dative_atom.engine.run import Surroundings, run_execution
 from dative_atom.journal.contract import LinkRows
@@ -27,6 +26,7 @@ from dative_atom.worker.protocol import Limits
 
 from tests.benchmarks import ours
 from tests.benchmarks.accounts import RATES, xref_pairs
+from tests.engine.evaluator import Case, MemoryTables
 
 WARM_UP = 20
 _TEXTS = ("id", "first_name", "last_name", "industry", "revenue", "currency", "since", "phone", "email", "note")
@@ -91,11 +91,11 @@ def paced(batch_rows: int, per_second: float, batches: int) -> Paced:
 def _compiled(database: Database) -> Plan:
     loaded = load(ours.PROCESS, filename="process.yaml")
     assert loaded.process is not None, loaded.findings
-    tables = TestTables()
+    tables = MemoryTables()
     keys, values = xref_pairs(100_000)
     tables.xref_load(LinkRows("account-customer", {"salesforce": keys, "erp": values}))
     rates = "".join(f"{currency},EUR,2000-01-01,{rate}\n" for currency, rate in RATES.items())
-    case = _Case(loaded.process, database, SystemClock())
+    case = Case(loaded.process, database, SystemClock())
     now = datetime(2026, 3, 1, tzinfo=UTC)
     context = case._context({"rates": f"from,to,date,rate\n{rates}"}, tables, {}, now)
     return compile_process(loaded.process.spec.steps, _SCHEMA, context)

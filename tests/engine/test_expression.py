@@ -18,8 +18,9 @@ from dative_atom.engine.evaluation.lookup import Tables
 from dative_atom.engine.evaluation.money import Rates, read_rates
 from dative_atom.engine.evaluation.query import Query
 from dative_atom.engine.evaluation.rows import HELD_ROWS_MAX
-from dative_atom.engine.process_test import TestTables, run_case
 from dative_atom.journal.contract import LinkRows
+
+from tests.engine.evaluator import MemoryTables, run_case
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RATES = """from,to,date,rate
@@ -47,7 +48,7 @@ def tools(tmp_path: Path):
     path = tmp_path / "rates.csv"
     path.write_text(RATES)
     rates = {"rates": Rates.of(read_rates(path, "rates"), NOW.date())}
-    xrefs = TestTables()
+    xrefs = MemoryTables()
     xrefs.xref_load(LinkRows("link", {"crm": ["x", "y"], "erp": ["E1", "E2"]}))
     yield database.session(), Tables(xrefs, frozenset(("rates", "link")), rates)
     database.close()
@@ -169,7 +170,7 @@ def test_the_database_is_shut_even_to_statements_that_get_so_far(tools, sql: str
 @pytest.mark.parametrize("extra", [0, HELD_ROWS_MAX])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_large_table_is_asked_once_a_batch_and_gives_what_a_small_one_gives(extra: int, rows: int) -> None:
-    class Counting(TestTables):
+    class Counting(MemoryTables):
         asked = 0
 
         def xref_lookup(self, table, column, want, keys):

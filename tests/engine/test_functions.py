@@ -19,9 +19,10 @@ from dative_atom.engine.evaluation.expression import Scope
 from dative_atom.engine.evaluation.lookup import Tables
 from dative_atom.engine.evaluation.query import Evaluation, Query
 from dative_atom.engine.evaluation.rows import HeldRows, Router
-from dative_atom.engine.process_test import TestTables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.engine.evaluator import MemoryTables
 
 COUNTRIES = HeldRows({"code": ["DE", "FR"], "lang": ["de", "fr"], "name": ["Germany", "France"]})
 CHAINS = read_chains(
@@ -45,7 +46,7 @@ def database() -> Iterator[Database]:
 
 @pytest.fixture
 def evaluate(database: Database) -> Evaluate:
-    xrefs = TestTables()
+    xrefs = MemoryTables()
     sequences = {"no": SequenceTable(start=100, step=10)}
     tables = Tables(Router(xrefs, {"countries": COUNTRIES}), frozenset(("countries", "no")), {}, sequences)
 
@@ -243,7 +244,7 @@ def test_a_number_of_a_sequence_is_given_once_and_to_the_same_key_again(evaluate
 @settings(max_examples=30, deadline=None)
 def test_a_formatted_number_reads_back_as_the_number_rounded(database: Database, numbers: list[Decimal]) -> None:
     session = database.session()
-    tables = Tables(TestTables(), frozenset())
+    tables = Tables(MemoryTables(), frozenset())
     scope = Scope({}, {}, frozenset(), None)
     outputs = [("f", scope.compile("number_format(n, '#,##0.00')", "s")), ("p", scope.compile("precision(n, 2)", "s"))]
     column = pa.array(numbers, pa.decimal128(18, 4))

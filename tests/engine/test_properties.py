@@ -14,11 +14,12 @@ from dative_atom.engine.compile import compile_process
 from dative_atom.engine.effects.effects import Effects
 from dative_atom.engine.effects.retry import Waits
 from dative_atom.engine.evaluation.database import Database
-from dative_atom.engine.process_test import TestTables, _Case, run_case
 from dative_atom.engine.routing import Flow, run_steps
 from dative_atom.telemetry.recorder import Recorder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.engine.evaluator import Case, MemoryTables, run_case
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RATES = {"rates": "from,to,date,rate\nUSD,EUR,2024-01-01,0.9\n"}
@@ -106,8 +107,8 @@ def ended(shape: str, rows, sizes: int):
     """(counts, what flowed out by id, parked (id, code)) when the rows come in batches of that size."""
     database = Database(256 << 20)
     try:
-        case = _Case(process(shape), database, ManualClock(NOW))
-        context = case._context(RATES, TestTables(), {}, NOW)
+        case = Case(process(shape), database, ManualClock(NOW))
+        context = case._context(RATES, MemoryTables(), {}, NOW)
         plan = compile_process(case.process.spec.steps, SCHEMA, context)
         whole, session = table(rows), database.session()
         counts, flowed, parked, schemas = [], [], [], set()
@@ -163,8 +164,8 @@ def test_bad_rows_leave_their_neighbours_as_they_are_without_them(bad, shape: st
 
 def test_only_suspect_rows_are_evaluated_strictly() -> None:
     database = Database(256 << 20)
-    case = _Case(process("map"), database, ManualClock(NOW))
-    plan = compile_process(case.process.spec.steps, SCHEMA, case._context(RATES, TestTables(), {}, NOW))
+    case = Case(process("map"), database, ManualClock(NOW))
+    plan = compile_process(case.process.spec.steps, SCHEMA, case._context(RATES, MemoryTables(), {}, NOW))
     rows = [("USD", "1", "02/30/2024" if row % 100 == 0 else "01/31/2024") for row in range(5000)]
     source = number_documents(table(rows).combine_chunks().to_batches()[0], 0)
     run_steps(plan.transform, source, Flow(0, source, database.session(), Recorder(), "q"))

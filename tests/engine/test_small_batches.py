@@ -25,12 +25,13 @@ from dative_atom.engine.evaluation.lookup import Tables
 from dative_atom.engine.evaluation.money import Rates, read_rates
 from dative_atom.engine.evaluation.query import Query
 from dative_atom.engine.evaluation.rows import HELD_ROWS_MAX, HeldRows, Router
-from dative_atom.engine.process_test import TestTables, _Case
 from dative_atom.engine.routing import Flow, run_steps
 from dative_atom.journal.contract import LinkRows
 from dative_atom.telemetry.recorder import Recorder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.engine.evaluator import Case, MemoryTables
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MIN, MAX = (datetime(year, 1, 1, tzinfo=UTC).replace(tzinfo=None) for year in (1900, 2200))
@@ -138,7 +139,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Session, T
     path: Path = tmp_path_factory.mktemp("rates") / "rates.csv"
     path.write_text(RATES)
     database = Database(256 << 20)
-    xrefs = TestTables()
+    xrefs = MemoryTables()
     xrefs.xref_load(LinkRows("link", {"crm": ["k1", "1", "7"], "erp": ["E1", "E2", "E3"]}))
     keys = ["k1", *(f"n{row}" for row in range(HELD_ROWS_MAX))]
     xrefs.xref_load(LinkRows("large", {"crm": keys, "erp": [f"L {key}" for key in keys]}))
@@ -356,8 +357,8 @@ def fused(database: Database, rows: list[dict[str, object]], size: int) -> tuple
     schema = pa.schema([(name, pa.string()) for name in ("kind", "kind2", "amount")])
     loaded = load(FUSED, filename="p.yaml")
     assert loaded.process is not None, loaded.findings
-    case = _Case(loaded.process, database, ManualClock(NOW))
-    plan = compile_process(loaded.process.spec.steps, schema, case._context({}, TestTables(), {}, NOW))
+    case = Case(loaded.process, database, ManualClock(NOW))
+    plan = compile_process(loaded.process.spec.steps, schema, case._context({}, MemoryTables(), {}, NOW))
     session = Counting(database.session())
     flowed: list[object] = []
     failed: list[object] = []

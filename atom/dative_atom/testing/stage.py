@@ -6,6 +6,7 @@ the clock by its length and takes none.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +23,12 @@ from dative.process.load import canonical_process
 from dative.process.model import Process
 from dative.process.shapes import DocumentsSettings
 from dative.process.tables import XrefTable
+from dative.secrets import MaskKeys
 
 from dative_atom.documents.batch import DOCUMENT, payload
 from dative_atom.documents.json import to_json
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
-from dative_atom.engine.process_test import TEST_KEYS
 from dative_atom.engine.run import Connect, Surroundings, run_execution
 from dative_atom.engine.sources.starts import CALLER
 from dative_atom.journal.contract import Counts, DeadLetter, Execution
@@ -39,6 +40,8 @@ EXECUTION: Final = ExecutionId("01CASE00000000000000000000")
 ENVIRONMENT: Final = "test"
 MEMORY_BYTES: Final = 512 * 1024**2
 LETTERS_MAX: Final = 10_000
+TEST_KEYS: Final = MaskKeys({1: hashlib.sha256(b"dative process test").digest()})
+"""No secret: a case gives the same tokens and hashes on every machine, and no environment's."""
 
 
 class SkippingClock(ManualClock):

@@ -1,8 +1,8 @@
 """Tables that expressions look things up in: rates, and cross-references, held or asked by key for each batch.
 
-A cross-reference of at most HELD_ROWS_MAX rows is held in the execution's database as it stands when the execution
-begins; a larger one is asked once per batch for the keys of that batch, so that memory stays flat. Rows that this
-execution itself links are settled with their batch and meant for later executions: a lookup may see them or not.
+A cross-reference of at most HELD_ROWS_MAX rows is held in memory as it stands when the execution begins; a larger one is
+asked once per batch for the keys of that batch, so that memory stays flat. Rows that this execution itself links are
+settled with their batch and meant for later executions: a lookup may see them or not.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ process run on the whole engine (`dative_atom.testing`).
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from dative.ids import ExecutionId, StepId
 from dative.process.chains import read_chains
 from dative.process.model import Process
 from dative.process.shapes import OperationSettings, Step
-from dative.secrets import MaskKeys
-
 from dative_atom.connectors.base import Writer
 from dative_atom.documents.batch import number_documents, payload
 from dative_atom.documents.json import to_json
@@ -44,11 +41,10 @@ from dative_atom.engine.routing import Flow, run_steps
 from dative_atom.journal.contract import Counts, LinkRows, ParkedDocument
 from dative_atom.journal.xref_merge import among
 from dative_atom.telemetry.recorder import Recorder
+from dative_atom.testing.stage import TEST_KEYS
 
 ENVIRONMENT: Final = "test"
 MEMORY_BYTES: Final = 512 * 1024**2
-TEST_KEYS: Final = MaskKeys({1: hashlib.sha256(b"dative process test").digest()})
-"""No secret: a case gives the same tokens and hashes on every machine, and no environment's."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,8 @@ class CaseResult:
     failure: Mapping[str, str] | None = None
 
 
-class TestTables:
+class MemoryTables:
     """Cross-references of one case, in memory: `lookup.CrossReferences`."""
-
-    __test__ = False  # pytest: a class of the product, no tests
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[str, list[str]]] = {}
@@ -121,7 +115,7 @@ def run_case(
     """
     database = Database(MEMORY_BYTES)
     try:
-        return _Case(process, database, clock).run(tables, _batch(rows), parameters or {})
+        return Case(process, database, clock).run(tables, _batch(rows), parameters or {})
     except DativeError as error:
         failure = {"code": error.code.name, "message": error.message, "where": error.where, "next": error.next}
         return CaseResult(failure=failure)
@@ -150,7 +144,7 @@ def _batch(rows: Sequence[Mapping[str, Any]] | pa.Table) -> pa.RecordBatch:
     )
 
 
-class _Case:
+class Case:
     """One process under test."""
 
     def __init__(self, process: Process, database: Database, clock: Clock) -> None:
@@ -163,7 +157,7 @@ class _Case:
     def run(self, tables: Mapping[str, str], rows: pa.RecordBatch, parameters: Mapping[str, str]) -> CaseResult:
         now = self.clock.now()
         session = self.database.session()
-        context = self._context(tables, TestTables(), parameters_of(self.process, parameters), now)
+        context = self._context(tables, MemoryTables(), parameters_of(self.process, parameters), now)
         plan = compile_process(self.process.spec.steps, rows.schema, context)
         source = number_documents(rows, 0)
         effects = Effects("test", ExecutionId("test"), 0, {}, 0, Waits(self.clock, lambda _: True))

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from dative.waiting import SystemWaitingClock
 from dative_atom.agent.agent import Agent
 from dative_atom.agent.config import Config
 from dative_atom.agent.enrol import Joined, Joining, join
 from dative_atom.agent.paths import DataDir
-from dative_atom.agent.waiting import SystemAgentClock
 
 WORKER = (sys.executable, str(Path(__file__).parent / "scripted_worker.py"))
 
@@ -55,7 +55,7 @@ class Atom:
             **more,
         )
         self.directory.prepare()
-        return await join(self.directory, joining, SystemAgentClock())
+        return await join(self.directory, joining, SystemWaitingClock())
 
     @asynccontextmanager
     async def running(self, *, clock=None, blobs=None, wait: bool = True, **config) -> AsyncIterator[Agent]:

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from dative.errors import DativeError
 from dative.v1 import agent_pb2, telemetry_pb2
+from dative.waiting import Backoff, either
 from dative_atom.agent import identity as identities
-from dative_atom.agent.waiting import Backoff, either
 
 
 async def test_hello_carries_what_runs_and_heartbeats_are_sent(joined, controller, tools):

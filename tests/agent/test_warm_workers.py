@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from dative.waiting import ended
 from dative_atom.agent.content import ScheduleTrigger
 from dative_atom.agent.health import Health
 from dative_atom.agent.runner import Runner, WorkerSettings
 from dative_atom.agent.schedule import WARM_BEFORE_S, Scheduler
-from dative_atom.agent.waiting import ended
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from dative.errors import DativeError
 from dative.errors.agent import DISK_FULL
 from dative.rpc import status_of
 from dative.v1 import agent_pb2, agent_pb2_grpc
+from dative.waiting import SystemWaitingClock, WaitingClock
 
 from dative_atom.agent import identity as identities
 from dative_atom.agent.apply import Applier, Hooks
@@ -47,7 +48,6 @@ from dative_atom.agent.retries import Retries
 from dative_atom.agent.runner import Runner, WorkerSettings
 from dative_atom.agent.schedule import Scheduler
 from dative_atom.agent.supervise import Supervisor
-from dative_atom.agent.waiting import AgentClock, SystemAgentClock
 from dative_atom.agent.worker import COMMAND
 from dative_atom.journal.sqlite import SqliteJournal
 
@@ -67,7 +67,7 @@ class Agent:
         config: Config,
         directory: DataDir,
         lock: AgentLock,
-        clock: AgentClock,
+        clock: WaitingClock,
         worker_command: Sequence[str],
         blobs: BlobStore,
     ) -> None:
@@ -138,7 +138,7 @@ class Agent:
         cls,
         config: Config,
         *,
-        clock: AgentClock | None = None,
+        clock: WaitingClock | None = None,
         worker_command: Sequence[str] = COMMAND,
         blobs: BlobStore | None = None,
     ) -> Agent:
@@ -153,7 +153,7 @@ class Agent:
                 config,
                 directory,
                 lock,
-                clock or SystemAgentClock(),
+                clock or SystemWaitingClock(),
                 worker_command,
                 blobs or BlobStore(directory.blobs),
             )

@@ -18,6 +18,7 @@ from dative.bundle.verify import verify_manifest
 from dative.errors import DativeError
 from dative.rpc import status_of
 from dative.v1 import agent_pb2, types_pb2
+from dative.waiting import WaitingClock, ended
 
 from dative_atom.agent.bundles import BLOB_CODES, Bundles
 from dative_atom.agent.fetch import Fetcher
@@ -25,7 +26,6 @@ from dative_atom.agent.health import Health
 from dative_atom.agent.log import log
 from dative_atom.agent.reconcile import Confirm, Fetch, Persist, Running, plan
 from dative_atom.agent.reporter import Reporter
-from dative_atom.agent.waiting import AgentClock, ended
 
 FETCHES_AT_ONCE = 4
 Acknowledge = Callable[[agent_pb2.DesiredStateAck], None]
@@ -50,7 +50,7 @@ class Applier:
         fetcher: Fetcher,
         reporter: Reporter,
         health: Health,
-        clock: AgentClock,
+        clock: WaitingClock,
         hooks: Hooks,
         *,
         kept: int,

@@ -17,9 +17,9 @@ from dative.errors.rpc import INVALID
 from dative.ids import ExecutionId
 from dative.secrets import MaskKeys, SealKey, open_sealed, seal_info
 from dative.v1 import agent_pb2
+from dative.waiting import WaitingClock
 
 from dative_atom.agent.books import Books
-from dative_atom.agent.waiting import AgentClock
 from dative_atom.journal.contract import ReceiptRecord
 from dative_atom.keys import environment_key, hashed_key, tracking_key
 
@@ -38,7 +38,7 @@ class Asking:
         self,
         books: Books,
         seal_key: SealKey,
-        clock: AgentClock,
+        clock: WaitingClock,
         environment_id: str,
         keys: Callable[[], MaskKeys],
     ) -> None:

@@ -128,17 +128,18 @@ def join(
 
 
 async def _join(directory: Path, joining: Any) -> Any:
+    from dative.waiting import SystemWaitingClock
+
     from dative_atom.agent.enrol import join as enrol
     from dative_atom.agent.lock import AgentLock
     from dative_atom.agent.paths import DataDir
-    from dative_atom.agent.waiting import SystemAgentClock
 
     place = DataDir(directory)
     place.prepare()
     if place.identity.exists():
-        return await enrol(place, joining, SystemAgentClock(), say)
+        return await enrol(place, joining, SystemWaitingClock(), say)
     async with AgentLock(place):
-        return await enrol(place, joining, SystemAgentClock(), say)
+        return await enrol(place, joining, SystemWaitingClock(), say)
 
 
 def _token(given: str | None, file: Path | None) -> str:

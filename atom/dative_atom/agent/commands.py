@@ -24,6 +24,7 @@ from dative.errors.rpc import INVALID
 from dative.ids import ExecutionId
 from dative.rpc import status_of
 from dative.v1 import agent_pb2
+from dative.waiting import WaitingClock
 
 from dative_atom.agent import vault
 from dative_atom.agent.asking import Asking
@@ -35,7 +36,6 @@ from dative_atom.agent.letters import LetterCommands
 from dative_atom.agent.log import log, redactor
 from dative_atom.agent.paths import write_whole
 from dative_atom.agent.runner import Runner
-from dative_atom.agent.waiting import AgentClock
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.agent.xref_commands import XrefCommands
 from dative_atom.worker.protocol import CheckConnection
@@ -53,7 +53,7 @@ Result = agent_pb2.CommandResult
 class CommandLog:
     """One small file a command: empty while it is carried out, its result afterwards."""
 
-    def __init__(self, directory: Path, clock: AgentClock) -> None:
+    def __init__(self, directory: Path, clock: WaitingClock) -> None:
         self._directory = directory
         self._clock = clock
 
@@ -92,7 +92,7 @@ class Commands:
         bundles: Bundles,
         executions: Executions,
         runner: Runner,
-        clock: AgentClock,
+        clock: WaitingClock,
         log_: CommandLog,
         drain: Callable[[bool], Awaitable[None]],
         asking: Asking,

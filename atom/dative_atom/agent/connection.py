@@ -11,12 +11,12 @@ import grpc
 import grpc.aio
 from dative.rpc import channel_options
 from dative.v1 import agent_pb2_grpc, telemetry_pb2_grpc
+from dative.waiting import WaitingClock
 
 from dative_atom.agent import identity as identities
 from dative_atom.agent import proxy
 from dative_atom.agent.identity import AtomIdentity, Certificate
 from dative_atom.agent.paths import DataDir
-from dative_atom.agent.waiting import AgentClock
 
 CLOSE_GRACE_S = 5.0
 
@@ -56,7 +56,7 @@ def telemetry_service(channel: grpc.aio.Channel) -> telemetry_pb2_grpc.Telemetry
 class Connection:
     """Gives out the current channel. `renewed` replaces the certificate for every call that begins afterwards."""
 
-    def __init__(self, directory: DataDir, identity: AtomIdentity, clock: AgentClock, proxy_flag: str = "") -> None:
+    def __init__(self, directory: DataDir, identity: AtomIdentity, clock: WaitingClock, proxy_flag: str = "") -> None:
         """Errors: agent.identity_damaged, agent.proxy_invalid."""
         self._identity = identity
         self._clock = clock

@@ -27,6 +27,7 @@ from dative.errors.rpc import UNREACHABLE
 from dative.rpc import error_from
 from dative.secrets import SealKey, Secret
 from dative.v1 import agent_pb2, agent_pb2_grpc, types_pb2
+from dative.waiting import Backoff, WaitingClock
 
 from dative_atom.agent import identity as identities
 from dative_atom.agent import pin, proxy
@@ -34,7 +35,6 @@ from dative_atom.agent.connection import dial, enrollment_service
 from dative_atom.agent.identity import AtomIdentity, Certificate
 from dative_atom.agent.log import redactor
 from dative_atom.agent.paths import DataDir, write_whole
-from dative_atom.agent.waiting import AgentClock, Backoff
 
 CALL_TIMEOUT_S = 30.0
 TRIES_MAX = 5
@@ -85,7 +85,7 @@ class Joined:
 Told = Callable[[str], None]
 
 
-async def join(directory: DataDir, joining: Joining, clock: AgentClock, tell: Told = lambda _: None) -> Joined:
+async def join(directory: DataDir, joining: Joining, clock: WaitingClock, tell: Told = lambda _: None) -> Joined:
     """Join, or say that it is done already. tell: gets a sentence for the person when an approval is awaited.
 
     Errors: agent.* of pin, proxy and data directory; enrol.* and fleet.* from the controller; trust.not_pinned.
@@ -151,7 +151,7 @@ async def _ask(
     request: agent_pb2.EnrollAtomRequest,
     joining: Joining,
     seal_key: SealKey,
-    clock: AgentClock,
+    clock: WaitingClock,
     tell: Told,
 ) -> agent_pb2.EnrollAtomResponse:
     """Ask until there is a certificate; lost calls up to TRIES_MAX times, an approval for `wait_s`."""
@@ -185,7 +185,7 @@ def _checked(
     wanted_pin: str,
     token: JoinToken,
     key_pem: bytes,
-    clock: AgentClock,
+    clock: WaitingClock,
 ) -> tuple[AtomIdentity, Certificate, trust.TrustDocument]:
     """Believe nothing of the answer that does not fit what this side knows."""
     try:
@@ -207,7 +207,7 @@ def _checked(
 
 
 def _identity(
-    answer: agent_pb2.EnrollAtomResponse, joining: Joining, wanted_pin: str, clock: AgentClock
+    answer: agent_pb2.EnrollAtomResponse, joining: Joining, wanted_pin: str, clock: WaitingClock
 ) -> AtomIdentity:
     return AtomIdentity(
         atom_id=answer.atom_id,

@@ -26,13 +26,13 @@ from dative.errors.agent import (
 )
 from dative.errors.base import code_named
 from dative.ids import ExecutionId, ProcessName, new_id
+from dative.waiting import Backoff, WaitingClock, either, ended
 
 from dative_atom.agent.books import Books
 from dative_atom.agent.bundles import BLOB_CODES, Bundles, Prepared
 from dative_atom.agent.log import log
 from dative_atom.agent.reporter import Reporter, failure_of
 from dative_atom.agent.runner import Handle, Runner
-from dative_atom.agent.waiting import AgentClock, Backoff, either, ended
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.journal.contract import Counts, Execution, ExecutionState
 from dative_atom.journal.letters import Retry
@@ -76,7 +76,7 @@ class Executions:
         bundles: Bundles,
         runner: Runner,
         reporter: Reporter,
-        clock: AgentClock,
+        clock: WaitingClock,
         settings: ExecutionSettings,
     ) -> None:
         self._books, self._journal = books, books.journal

@@ -13,9 +13,9 @@ from dative.errors import DativeError
 from dative.errors.agent import DISK_FULL, FETCH_STALLED
 from dative.rpc import error_from
 from dative.v1 import agent_pb2, agent_pb2_grpc
+from dative.waiting import Backoff, WaitingClock
 
 from dative_atom.agent.connection import given_up
-from dative_atom.agent.waiting import AgentClock, Backoff
 
 STALL_S = 30.0
 """Without a byte for so long, the call is given up and made again from the offset reached."""
@@ -30,7 +30,7 @@ class Fetcher:
         self,
         blobs: BlobStore,
         stub: Callable[[], agent_pb2_grpc.AtomServiceStub],
-        clock: AgentClock,
+        clock: WaitingClock,
         *,
         stall_s: float = STALL_S,
     ) -> None:

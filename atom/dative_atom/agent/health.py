@@ -9,9 +9,9 @@ from datetime import datetime
 from dative.errors import DativeError
 from dative.rpc import status_of
 from dative.v1 import agent_pb2
+from dative.waiting import WaitingClock
 
 from dative_atom.agent.log import redactor
-from dative_atom.agent.waiting import AgentClock
 
 COMPONENTS_MAX = 1000
 """Parts are few; beyond it (thousands of processes, each broken) further ones are left out of the report."""
@@ -36,7 +36,7 @@ class Component:
 class Health:
     """`changed` is set whenever a part becomes well or ill, or ill for another reason."""
 
-    def __init__(self, clock: AgentClock) -> None:
+    def __init__(self, clock: WaitingClock) -> None:
         self._clock = clock
         self._parts: dict[str, Component] = {}
         self.changed = asyncio.Event()

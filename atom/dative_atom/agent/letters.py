@@ -21,6 +21,7 @@ from dative.errors.rpc import INVALID
 from dative.ids import DeadLetterId
 from dative.secrets import SealKey, open_sealed, seal, seal_info
 from dative.v1 import agent_pb2, types_pb2
+from dative.waiting import WaitingClock
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dative_atom.agent.books import Books
@@ -28,7 +29,6 @@ from dative_atom.agent.bundles import Bundles
 from dative_atom.agent.executions import Executions
 from dative_atom.agent.retries import CHUNK_MAX, RATE_MAX_PER_S, Retries, chunk_of
 from dative_atom.agent.runner import Runner
-from dative_atom.agent.waiting import AgentClock
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.journal.dead_letters import letter_message
 from dative_atom.journal.letters import DeadLetter, LetterChange, Retry, Selection
@@ -60,7 +60,7 @@ class LetterCommands:
         retries: Retries,
         runner: Runner,
         seal_key: SealKey,
-        clock: AgentClock,
+        clock: WaitingClock,
         written: asyncio.Event,
     ) -> None:
         self._books, self._journal = books, books.journal

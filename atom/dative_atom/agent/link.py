@@ -21,11 +21,11 @@ from dative.errors import DativeError
 from dative.errors.agent import LINK_PROTOCOL, LINK_SILENT
 from dative.rpc import error_from
 from dative.v1 import agent_pb2
+from dative.waiting import Backoff, WaitingClock, either
 
 from dative_atom.agent.connection import Connection, atom_service, given_up
 from dative_atom.agent.health import Health
 from dative_atom.agent.log import log
-from dative_atom.agent.waiting import AgentClock, Backoff, either
 
 PROTOCOL = 1
 OUTBOX_MAX = 256
@@ -65,7 +65,7 @@ class Link:
         self,
         connection: Connection,
         health: Health,
-        clock: AgentClock,
+        clock: WaitingClock,
         hooks: LinkHooks,
         *,
         random_: random.Random | None = None,

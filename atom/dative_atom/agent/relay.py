@@ -14,13 +14,13 @@ from dative.errors import DativeError
 from dative.errors.agent import LINK_PROTOCOL, LINK_SILENT
 from dative.rpc import error_from
 from dative.v1 import telemetry_pb2
+from dative.waiting import Backoff, WaitingClock, either
 
 from dative_atom.agent.books import Books
 from dative_atom.agent.connection import Connection, given_up, telemetry_service
 from dative_atom.agent.health import Health
 from dative_atom.agent.link import Link
 from dative_atom.agent.log import log
-from dative_atom.agent.waiting import AgentClock, Backoff, either
 
 BATCH_BYTES_MAX = 900_000
 BATCH_ROWS_MAX = 500
@@ -41,7 +41,7 @@ class Relay:
         connection: Connection,
         link: Link,
         health: Health,
-        clock: AgentClock,
+        clock: WaitingClock,
         written: asyncio.Event,
     ) -> None:
         self._books, self._journal = books, books.journal

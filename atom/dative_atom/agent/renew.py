@@ -10,6 +10,7 @@ from dative.errors import DativeError
 from dative.errors.agent import ENROLMENT_INVALID
 from dative.rpc import error_from
 from dative.v1 import agent_pb2
+from dative.waiting import Backoff, WaitingClock, either
 
 from dative_atom.agent import identity as identities
 from dative_atom.agent import pin
@@ -17,7 +18,6 @@ from dative_atom.agent.connection import CLOSE_GRACE_S, Connection, atom_service
 from dative_atom.agent.identity import AtomIdentity, Certificate
 from dative_atom.agent.log import log
 from dative_atom.agent.paths import DataDir, write_whole
-from dative_atom.agent.waiting import AgentClock, Backoff, either
 
 CALL_TIMEOUT_S = 30.0
 LOOK_EVERY_S = 3600.0
@@ -27,7 +27,7 @@ LOOK_EVERY_S = 3600.0
 class Renewal:
     """Renews for as long as it runs. `renewed` is set each time, for the link to take up the new certificate."""
 
-    def __init__(self, directory: DataDir, identity: AtomIdentity, connection: Connection, clock: AgentClock) -> None:
+    def __init__(self, directory: DataDir, identity: AtomIdentity, connection: Connection, clock: WaitingClock) -> None:
         self._directory = directory
         self._identity = identity
         self._connection = connection

@@ -13,11 +13,11 @@ from datetime import datetime
 from dative.errors import DativeError
 from dative.rpc import status_of
 from dative.v1 import telemetry_pb2, types_pb2
+from dative.waiting import WaitingClock
 
 from dative_atom.agent.books import Books
 from dative_atom.agent.identity import AtomIdentity
 from dative_atom.agent.log import log, redactor
-from dative_atom.agent.waiting import AgentClock
 from dative_atom.journal.contract import Counts, Execution, ExecutionState
 from dative_atom.telemetry.recorder import Attributes, new_span_id, new_trace_id, parse_traceparent
 
@@ -74,7 +74,7 @@ def execution_message(execution: Execution, identity: AtomIdentity) -> types_pb2
 class Reporter:
     """Writes records into the outbox. `written` is set at each, for the relay to look."""
 
-    def __init__(self, books: Books, identity: AtomIdentity, clock: AgentClock) -> None:
+    def __init__(self, books: Books, identity: AtomIdentity, clock: WaitingClock) -> None:
         self._books, self._journal = books, books.journal
         self._identity = identity
         self._clock = clock

@@ -13,11 +13,11 @@ from dative.errors import DativeError
 from dative.errors.agent import DRAINING, QUEUE_FULL
 from dative.errors.dead_letters import RETRY_STOPPED
 from dative.ids import ExecutionId
+from dative.waiting import WaitingClock, either
 
 from dative_atom.agent.books import Books
 from dative_atom.agent.executions import Executions
 from dative_atom.agent.reporter import Reporter, failure_of
-from dative_atom.agent.waiting import AgentClock, either
 from dative_atom.journal.contract import Execution, ExecutionState
 from dative_atom.journal.letters import Retry
 
@@ -40,7 +40,7 @@ def chunk_of(rate_per_s: float, wanted: int) -> int:
 class Retries:
     """wake: set whenever an execution has ended."""
 
-    def __init__(self, books: Books, executions: Executions, reporter: Reporter, clock: AgentClock) -> None:
+    def __init__(self, books: Books, executions: Executions, reporter: Reporter, clock: WaitingClock) -> None:
         self._books, self._journal = books, books.journal
         self._executions = executions
         self._reporter = reporter

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from dative.errors import DativeError
+from dative.waiting import Backoff, WaitingClock, either, ended
 
 from dative_atom.agent.health import Health
 from dative_atom.agent.log import log
-from dative_atom.agent.waiting import AgentClock, Backoff, either, ended
 from dative_atom.agent.worker import COMMAND, Worker, WorkerLost
 from dative_atom.worker.protocol import (
     CheckConnection,
@@ -63,7 +63,7 @@ class Runner:
         self,
         settings: WorkerSettings,
         health: Health,
-        clock: AgentClock,
+        clock: WaitingClock,
         started: Callable[[list[int]], None] = lambda _: None,
     ) -> None:
         self._settings = settings

@@ -21,12 +21,12 @@ from cronsim import CronSim, CronSimError
 from dative.errors import DativeError
 from dative.errors.agent import PROCESS_INVALID, SCHEDULE_MISSED, SCHEDULE_SKIPPED
 from dative.ids import EnvironmentId, ExecutionId, ProcessName, scheduled_execution_id
+from dative.waiting import WaitingClock, either
 
 from dative_atom.agent.content import ScheduleTrigger
 from dative_atom.agent.log import log
 from dative_atom.agent.paths import write_whole
 from dative_atom.agent.reporter import Reporter
-from dative_atom.agent.waiting import AgentClock, either
 
 GRACE_S = 60.0
 """A planned time this long ago still counts as now, as after a quick restart."""
@@ -138,7 +138,7 @@ class Scheduler:
         atom_id: str,
         planner: Planner,
         reporter: Reporter,
-        clock: AgentClock,
+        clock: WaitingClock,
         *,
         triggers: Callable[[], Mapping[str, tuple[ScheduleTrigger, ...]]],
         broken: Callable[[], Collection[str]],

@@ -1,6 +1,6 @@
 """Time for tasks: a clock that can also be slept on, and the full-jitter backoff every retry here uses.
 
-A test passes a clock that it moves by hand; nothing in the agent calls asyncio.sleep by itself.
+A test passes a clock that it moves by hand; nothing that waits calls asyncio.sleep by itself.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any, Protocol
 from dative.clock import Clock, SystemClock
 
 
-class AgentClock(Clock, Protocol):
+class WaitingClock(Clock, Protocol):
     """`dative.clock.Clock`, and sleep by it."""
 
     async def sleep(self, seconds: float) -> None: ...
 
 
-class SystemAgentClock(SystemClock):
+class SystemWaitingClock(SystemClock):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def either(clock: AgentClock, event: asyncio.Event, seconds: float) -> bool:
+async def either(clock: WaitingClock, event: asyncio.Event, seconds: float) -> bool:
     """Wait until `event` is set (True) or so much time has passed (False)."""
     if event.is_set():
         return True

@@ -1,0 +1,46 @@
+"""What goes wrong when atoms coordinate."""
+
+from dative.errors.base import Code
+
+AMBIGUOUS = Code(
+    "molecule.ambiguous",
+    "UNAVAILABLE",
+    "A write to etcd was sent and its answer was lost: it may or may not hold.",
+    "Nothing to do: what was written is read back before anything acts on it.",
+)
+COORDINATION_UNAVAILABLE = Code(
+    "molecule.coordination_unavailable",
+    "UNAVAILABLE",
+    "etcd does not answer, or has no leader. Running work stops within its lease and starts again by itself.",
+    "Look at etcd: dative-atom molecule show; a quorum of its members must be up.",
+)
+COORDINATION_REFUSED = Code(
+    "molecule.coordination_refused",
+    "PERMISSION_DENIED",
+    "etcd does not accept this atom: its certificate, user or rights.",
+    "Check etcd's user and TLS settings of this atom: dative-atom doctor.",
+)
+COORDINATION_FULL = Code(
+    "molecule.coordination_full",
+    "RESOURCE_EXHAUSTED",
+    "etcd's database is full: it takes no writes.",
+    "etcdctl compact, defrag, then alarm disarm; raise its quota if it fills again.",
+)
+COMPACTED = Code(
+    "molecule.compacted",
+    "ABORTED",
+    "What changed since then is no longer in etcd's history.",
+    "Nothing to do: the state is loaded again.",
+)
+LEASE_GONE = Code(
+    "molecule.lease_gone",
+    "ABORTED",
+    "This member's lease ended: the others count it as lost.",
+    "Nothing to do: it joins again; look at its clock, its load and its way to etcd if it happens often.",
+)
+FENCED = Code(
+    "molecule.fenced",
+    "ABORTED",
+    "The execution was given to another member meanwhile: this one may not go on with it.",
+    "Nothing to do: the other member continues from the last checkpoint.",
+)

@@ -72,7 +72,7 @@ class Atom:
                 await until(lambda: agent.link.connected.is_set() or task.done(), "link")
             yield agent
         finally:
-            agent.executions.force.set()
+            agent.running.force.set()
             agent.stop()
             await task
             self.agent = None

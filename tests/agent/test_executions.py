@@ -175,7 +175,7 @@ async def test_overrides_of_the_environment_reach_the_worker_as_parameters(joine
         await _deploy(controller, tools, "finish", environment={"overrides": {"a.batch_rows": "500", "b.x": "1"}})
         prepared = agent.bundles.prepare(agent.bundles.active.manifest.digest, "a")
         execution = agent.executions._new("a", "manual", "01", agent.clock.now())
-        request = agent.executions._request(execution, prepared)
+        request = agent.running.request(execution, prepared)
     assert (request.parameters, request.limits.batch_rows) == ({"batch_rows": "500"}, 500)
 
 
@@ -224,8 +224,8 @@ async def test_a_clean_stop_waits_for_what_runs_and_says_goodbye(joined, control
 async def test_a_part_that_ends_unexpectedly_ends_the_agent_with_a_code(joined, tools):
     async def defect():
         async with joined.running() as agent:
-            agent.executions._failed = RuntimeError("a defect")
-            agent.executions._wake.set()
+            agent.running.failed = RuntimeError("a defect")
+            agent.placement._wake.set()
             await tools.until(lambda: agent._tasks.failed.is_set(), "noticed")
 
     with pytest.raises(DativeError) as ended:

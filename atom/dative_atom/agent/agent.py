@@ -32,7 +32,7 @@ from dative_atom.agent.config import Config
 from dative_atom.agent.connection import Connection, atom_service
 from dative_atom.agent.content import ScheduleTrigger
 from dative_atom.agent.enrol import description
-from dative_atom.agent.executions import Executions, ExecutionSettings
+from dative_atom.agent.executions import Executions
 from dative_atom.agent.fetch import Fetcher
 from dative_atom.agent.health import Health
 from dative_atom.agent.letters import LetterCommands
@@ -41,11 +41,13 @@ from dative_atom.agent.local import LocalServer
 from dative_atom.agent.lock import AgentLock
 from dative_atom.agent.log import log
 from dative_atom.agent.paths import DataDir, write_whole
+from dative_atom.agent.placement import LocalPlacement
 from dative_atom.agent.relay import Relay
 from dative_atom.agent.renew import Renewal
 from dative_atom.agent.reporter import Reporter
 from dative_atom.agent.retries import Retries
 from dative_atom.agent.runner import Runner, WorkerSettings
+from dative_atom.agent.running import Running, RunningSettings
 from dative_atom.agent.schedule import Scheduler
 from dative_atom.agent.supervise import Supervisor
 from dative_atom.agent.worker import COMMAND
@@ -82,8 +84,10 @@ class Agent:
         self.health = Health(clock)
         self.bundles = Bundles(directory, self.identity.for_verdicts(__version__), seal_key, blobs)
         self.runner = Runner(self._worker_settings(worker_command), self.health, clock, lock.note_workers)
+        self.running = Running(self.books, self.bundles, self.runner, self.reporter, clock, self._running_settings())
+        self.placement = LocalPlacement(self.books, self.running, config.slots)
         self.executions = Executions(
-            self.books, self.bundles, self.runner, self.reporter, clock, self._execution_settings()
+            self.books, self.bundles, self.running, self.placement, self.reporter, clock, config.queue_max
         )
         self.applier = Applier(
             self.bundles,
@@ -173,12 +177,10 @@ class Agent:
             inherited=(self._lock.workers_fd,),
         )
 
-    def _execution_settings(self) -> ExecutionSettings:
+    def _running_settings(self) -> RunningSettings:
         config = self._config
-        return ExecutionSettings(
+        return RunningSettings(
             journal_path=self._directory.journal,
-            slots=config.slots,
-            queue_max=config.queue_max,
             crashes_max=config.crashes_max,
             memory_bytes=config.worker_memory_mb << 20,
             allows=config.allows,
@@ -243,13 +245,13 @@ class Agent:
     def stop(self) -> None:
         """SIGTERM: no new work, running executions finish, forced after `drain_timeout_s`. A second time: at once."""
         if self._stopping.is_set():
-            self.executions.force.set()
+            self.running.force.set()
         self._stopping.set()
 
     async def _leave(self) -> None:
         """Drain and say goodbye. Not persistent: the next start takes work again."""
         self.executions.drain()
-        if not await self.executions.wait_idle(self._config.drain_timeout_s):
+        if not await self.running.wait_idle(self._config.drain_timeout_s):
             log.warning("agent.drain_forced", running=self.executions.running)
         if self.link.connected.is_set():
             self.reporter.written.set()
@@ -262,7 +264,7 @@ class Agent:
 
     async def _end(self) -> None:
         await self._local.stop()
-        await self.executions.stop()
+        await self.running.stop()
         await self._tasks.stop()
         await self.runner.stop()
         await self.connection.close()

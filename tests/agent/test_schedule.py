@@ -231,7 +231,8 @@ def _only(agent):
 async def test_a_clock_that_was_set_back_does_not_stop_a_schedule_for_ever(joined, controller, tools, hand_clock):
     async with joined.running(clock=hand_clock) as agent:
         await _deploy(joined, controller, tools)
-        agent.scheduler._last = {key: hand_clock.now() + timedelta(days=300) for key in agent.scheduler._last}
+        record = agent.scheduler._record
+        await record.write({key: hand_clock.now() + timedelta(days=300) for key in await record.read()})
         agent.scheduler.changed()
         await tools.until(lambda: max(agent.scheduler._last.values()) <= hand_clock.now(), "started over")
         await tools.move(hand_clock, 1800, 60)

@@ -12,7 +12,7 @@ from dative.waiting import ended
 from dative_atom.agent.content import ScheduleTrigger
 from dative_atom.agent.health import Health
 from dative_atom.agent.runner import Runner, WorkerSettings
-from dative_atom.agent.schedule import WARM_BEFORE_S, Scheduler
+from dative_atom.agent.schedule import WARM_BEFORE_S, FileRecord, Scheduler
 
 
 @asynccontextmanager
@@ -51,7 +51,7 @@ async def test_an_idle_worker_leaves_after_a_while_and_comes_back_when_work_is_n
 async def test_a_worker_is_asked_for_a_little_before_a_planned_time(hand_clock, tools, tmp_path) -> None:
     asked: list[Any] = []
     scheduler = Scheduler(
-        tmp_path / "schedules.json",
+        FileRecord(tmp_path / "schedules.json"),
         "env",
         "atom",
         Plans(),

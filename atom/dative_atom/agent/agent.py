@@ -48,7 +48,7 @@ from dative_atom.agent.reporter import Reporter
 from dative_atom.agent.retries import Retries
 from dative_atom.agent.runner import Runner, WorkerSettings
 from dative_atom.agent.running import Running, RunningSettings
-from dative_atom.agent.schedule import Scheduler
+from dative_atom.agent.schedule import FileRecord, Scheduler
 from dative_atom.agent.supervise import Supervisor
 from dative_atom.agent.worker import COMMAND
 from dative_atom.journal.sqlite import SqliteJournal
@@ -99,7 +99,7 @@ class Agent:
             kept=config.bundles_kept,
         )
         self.scheduler = Scheduler(
-            directory.schedules,
+            FileRecord(directory.schedules),
             self.identity.environment_id,
             self.identity.atom_id,
             self.executions,

@@ -128,14 +128,52 @@ class Planner(Protocol):
     async def plan_scheduled(self, process: str, execution_id: ExecutionId, planned_at: datetime) -> bool: ...
 
 
+class Record(Protocol):
+    """Up to when each schedule was considered: its key -> the last planned time."""
+
+    async def read(self) -> dict[str, datetime]: ...
+
+    async def write(self, last: Mapping[str, datetime]) -> None:
+        """The whole of it, or nothing (Invariant 5)."""
+        ...
+
+
+class FileRecord:
+    """Of an atom that works alone: a file in its data directory, read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: dict[str, datetime] | None = None
+
+    async def read(self) -> dict[str, datetime]:
+        if self._last is None:
+            self._last = await asyncio.to_thread(_read, self._path)
+        return dict(self._last)
+
+    async def write(self, last: Mapping[str, datetime]) -> None:
+        await asyncio.to_thread(write_whole, self._path, msgspec.json.encode(last))
+        self._last = dict(last)
+
+
+def _read(path: Path) -> dict[str, datetime]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, datetime])
+    except FileNotFoundError:
+        return {}
+    except msgspec.MsgspecError as damaged:
+        # Written whole, so only a foreign hand or a bad disk gets here. Starting over misses at most what passed.
+        log.error("schedule.record_damaged", path=str(path), reason=str(damaged))
+        return {}
+
+
 class Scheduler:
-    """Fires the schedules of the running bundle. `changed()` after a bundle or a drain changed."""
+    """Fires the schedules of the running bundle. `changed()` after a bundle, a drain or who leads has changed."""
 
     def __init__(
         self,
-        path: Path,
+        record: Record,
         environment_id: str,
-        atom_id: str,
+        place: str,
         planner: Planner,
         reporter: Reporter,
         clock: WaitingClock,
@@ -145,13 +183,13 @@ class Scheduler:
         draining: Callable[[], bool],
         expect: Callable[[], None] = lambda: None,
     ) -> None:
-        """triggers: of the running bundle; broken: its processes that can not run now, whose place is kept.
-
+        """place: what the jitter follows from, the atom or its molecule. triggers: of the running bundle; broken: its
+        processes that can not run now, whose place is kept. draining: nothing is fired, by this atom at least.
         expect: called when a planned time is near.
         """
-        self._path = path
+        self._record = record
         self._environment_id = EnvironmentId(environment_id)
-        self._atom_id = atom_id
+        self._place = place
         self._planner = planner
         self._reporter = reporter
         self._clock = clock
@@ -160,14 +198,14 @@ class Scheduler:
         self._draining = draining
         self._expect = expect
         self._wake = asyncio.Event()
-        self._last = _read(path)
+        self._last: dict[str, datetime] = {}
 
     def changed(self) -> None:
         self._wake.set()
 
     def schedules(self) -> list[Schedule]:
         return [
-            Schedule(process, trigger, offset_s(self._atom_id, process, trigger))
+            Schedule(process, trigger, offset_s(self._place, process, trigger))
             for process, triggers in sorted(self._triggers().items())
             for trigger in triggers
         ]
@@ -205,6 +243,7 @@ class Scheduler:
 
     async def look(self) -> None:
         """Fire what is due now."""
+        self._last = await self._record.read()
         schedules, now = self.schedules(), self._clock.now()
         broken = self._broken()
         kept = {key: last for key, last in self._last.items() if key.split("/", 1)[0] in broken}
@@ -215,7 +254,7 @@ class Scheduler:
                 await self._fire(schedule, found)
                 kept[schedule.key] = found.last
         if kept != self._last:
-            await asyncio.to_thread(write_whole, self._path, msgspec.json.encode(kept))
+            await self._record.write(kept)
             self._last = kept
 
     def _start(self, schedule: Schedule, now: datetime) -> datetime:
@@ -256,14 +295,3 @@ def _fields(schedule: Schedule, planned_at: datetime, count: int) -> dict[str, s
         "planned_at": planned_at.isoformat(),
         "count": str(count),
     }
-
-
-def _read(path: Path) -> dict[str, datetime]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, datetime])
-    except FileNotFoundError:
-        return {}
-    except msgspec.MsgspecError as damaged:
-        # Written whole, so only a foreign hand or a bad disk gets here. Starting over misses at most what passed.
-        log.error("schedule.record_damaged", path=str(path), reason=str(damaged))
-        return {}

@@ -6,10 +6,12 @@ A test passes a clock that it moves by hand; nothing that waits calls asyncio.sl
 from __future__ import annotations
 
 import asyncio
+import heapq
 import random
+from datetime import datetime
 from typing import Any, Protocol
 
-from dative.clock import Clock, SystemClock
+from dative.clock import Clock, ManualClock, SystemClock
 
 
 class WaitingClock(Clock, Protocol):
@@ -21,6 +23,33 @@ class WaitingClock(Clock, Protocol):
 class SystemWaitingClock(SystemClock):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class HandClock(ManualClock):
+    """A clock that moves when it is told to; who sleeps on it wakes when it has moved far enough: for tests and models."""
+
+    def __init__(self, now: datetime) -> None:
+        super().__init__(now)
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = 0
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._count += 1
+        heapq.heappush(self._sleepers, (self.elapsed_s() + max(seconds, 0.0), self._count, future))
+        self._wake()
+        await future
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        self._wake()
+
+    def _wake(self) -> None:
+        # Those that were given up in between go too, whenever their time would have come.
+        while self._sleepers and (self._sleepers[0][2].done() or self._sleepers[0][0] <= self.elapsed_s()):
+            future = heapq.heappop(self._sleepers)[2]
+            if not future.done():
+                future.set_result(None)
 
 
 async def either(clock: WaitingClock, event: asyncio.Event, seconds: float) -> bool:

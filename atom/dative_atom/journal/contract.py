@@ -2,8 +2,8 @@
 
 Executions and their attempts, positions, the batch that is being settled, dead letters, cross-references written at run
 time, the ledger of overlap windows, and the outbox of records for the controller. One contract, several stores
-(`sqlite.py`); all of them pass `tests/journal`. The journal imports neither pyarrow nor duckdb, because the agent reads
-it too. Every method is one transaction: a crash at any byte leaves the old state or the new one (Invariant 5).
+(`sqlite.py`, `postgres.py`); all of them pass `tests/journal`. The journal imports neither pyarrow nor duckdb, because
+the agent reads it too. Every method is one transaction: a crash at any byte leaves the old state or the new one (Invariant 5).
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-from dative.ids import DeadLetterId, ExecutionId, ProcessName, StepId
+from dative.ids import DeadLetterId, ExecutionId, StepId
 
+from dative_atom.journal.execution_types import Attempt, Counts, Execution, ExecutionState, Partition, PartitionState
 from dative_atom.journal.letters import DeadLetter, Letters, ParkedDocument, Profile
 
 __all__ = [
+    "Attempt",
     "Counts",
     "DeadLetter",
     "Execution",
@@ -27,73 +28,13 @@ __all__ = [
     "LinkRows",
     "OutboxRecord",
     "ParkedDocument",
+    "Partition",
+    "PartitionState",
     "Profile",
     "Receipts",
     "Resume",
     "Settlement",
 ]
-
-
-class ExecutionState(StrEnum):
-    PENDING = "pending"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    PARTIAL = "partial"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        return self not in (ExecutionState.PENDING, ExecutionState.RUNNING)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Documents of an execution. Invariant 2, at its end: read = written + filtered + returned + dead_lettered."""
-
-    read: int = 0
-    written: int = 0
-    filtered: int = 0
-    returned: int = 0
-    dead_lettered: int = 0
-    masked: int = 0
-    batches: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
-
-    @property
-    def unexplained(self) -> int:
-        return self.read - self.written - self.filtered - self.returned - self.dead_lettered
-
-
-@dataclass(frozen=True)
-class Execution:
-    """One execution as the journal knows it.
-
-    stream: "<environment id>/<process>", the key of its position. manifest_digest: it finishes on this version.
-    attempt: 1, +1 each time it is begun again. retry_of: the dead letters whose documents are its source.
-    """
-
-    execution_id: ExecutionId
-    process: ProcessName
-    process_version: int
-    stream: str
-    trigger: str
-    planned_at: datetime
-    manifest_digest: str
-    traceparent: str = ""
-    keep_trace: bool = False
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    retry_of: Sequence[DeadLetterId] = ()
-    state: ExecutionState = ExecutionState.PENDING
-    attempt: int = 0
-    counts: Counts = Counts()
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    failure: Mapping[str, str] | None = None  # code, message, where, next
-    command_id: str = ""
-    trace_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -234,19 +175,42 @@ class OutboxRecord:
 
 
 class Journal(Letters, Protocol):
-    """See the module; dead letters are in `letters.Letters`. Methods may be called from any thread of several processes at once."""
+    """See the module; dead letters are in `letters.Letters`. Methods may be called from any thread of several processes
+    at once, and where the journal is shared, of several hosts.
+
+    fencing_token: of the caller's assignment in a molecule, 0 without one. Whatever changes an execution is refused for
+    a token lower than the one that began it last, in the transaction of the change (Invariant 4): molecule.fenced.
+    """
 
     # executions
     def plan(self, execution: Execution) -> bool:
         """Write down a new execution, PENDING. False: its id is known already (a schedule fires once)."""
         ...
 
-    def begin(self, execution_id: ExecutionId, at: datetime, trace_id: str = "") -> Execution:
-        """RUNNING, attempt + 1; `started_at` stays that of the first attempt. trace_id: of this attempt, 32 hex."""
+    def begin(
+        self,
+        execution_id: ExecutionId,
+        at: datetime,
+        trace_id: str = "",
+        fencing_token: int = 0,
+        *,
+        atom_id: str = "",
+        former: str = "lost",
+    ) -> Execution:
+        """RUNNING, attempt + 1; `started_at` stays that of the first attempt. trace_id: of this attempt, 32 hex.
+
+        The token becomes the execution's. former: why the attempt before, if it has not ended, did: the next one's root
+        span links to its trace. Errors: molecule.fenced, journal.already_finished, journal.unknown_execution.
+        """
         ...
 
     def finish(
-        self, execution_id: ExecutionId, state: ExecutionState, at: datetime, failure: Mapping[str, str] | None
+        self,
+        execution_id: ExecutionId,
+        state: ExecutionState,
+        at: datetime,
+        failure: Mapping[str, str] | None,
+        fencing_token: int = 0,
     ) -> Execution:
         """Its end. Counts are those of its settled batches. Final states never change again."""
         ...
@@ -276,14 +240,23 @@ class Journal(Letters, Protocol):
 
     def prepared(self, execution_id: ExecutionId) -> Settlement | None: ...
 
-    def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
+    def settle(
+        self,
+        settlement: Settlement | None = None,
+        *,
+        execution_id: ExecutionId | None = None,
+        fencing_token: int | None = None,
+    ) -> Counts:
         """Make a settlement valid: the one given, or the prepared one of `execution_id`. Returns its counts.
 
-        Settling the same (execution, batch) twice changes nothing the second time.
+        Settling the same (execution, batch) twice changes nothing the second time. fencing_token: of the caller, who may
+        settle what a lost attempt prepared; None: that of the settlement.
         """
         ...
 
-    def discard(self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None) -> None:
+    def discard(
+        self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None, fencing_token: int = 0
+    ) -> None:
         """Not every target committed: forget the preparation. halfway: as of a settlement, in the same transaction."""
         ...
 
@@ -392,6 +365,25 @@ class Journal(Letters, Protocol):
 
     def token_block(self, token: str) -> tuple[int, bytes] | None:
         """(key version, sealed body) of the block that holds the token's value."""
+        ...
+
+    # molecule
+    def schedule_last(self) -> dict[str, datetime]:
+        """Up to when each schedule was considered, by its key."""
+        ...
+
+    def schedule_note(self, changes: Mapping[str, datetime | None], term: int) -> None:
+        """Note these, all or none; None forgets a schedule. term: of the leader.
+
+        Errors: molecule.leader_fenced below any term that noted before.
+        """
+        ...
+
+    def cluster(self, cluster_id: str, *, adopt: bool = False) -> int:
+        """The epoch of fencing tokens under the etcd cluster that this journal belongs to; the first one is taken.
+
+        adopt: go over to another cluster, one epoch on, so that tokens never go back. Errors: molecule.wrong_cluster.
+        """
         ...
 
     # outbox

@@ -116,6 +116,14 @@ CREATE INDEX dead_letter_expiry ON dead_letter (state, expires_at);
     """
 CREATE TABLE halfway (stream TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """,
+    # Several atoms: who may change an execution, who began it, and what their leader wrote down.
+    """
+ALTER TABLE execution ADD COLUMN fencing_token INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE execution ADD COLUMN attempts BLOB;
+CREATE TABLE schedule (key TEXT PRIMARY KEY, last TEXT NOT NULL, term INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE schedule_term (one INTEGER PRIMARY KEY CHECK (one = 1), term INTEGER NOT NULL);
+CREATE TABLE coordination (one INTEGER PRIMARY KEY CHECK (one = 1), cluster_id TEXT NOT NULL, epoch INTEGER NOT NULL);
+""",
 )
 """What brings a journal from each version to the next; a new one takes all of them, so there is one way to a schema."""
 SCHEMA_VERSION: Final = 1 + len(_UPGRADES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,16 +11,19 @@ from typing import Any
 import msgspec
 from dative.errors import StopRun
 from dative.errors import journal as codes
+from dative.errors.molecule import FENCED
 from dative.ids import ExecutionId
 
-from dative_atom.journal.contract import Counts, Execution, ExecutionState
+from dative_atom.journal.contract import Attempt, Counts, Execution, ExecutionState
+from dative_atom.journal.execution_types import ATTEMPTS_KEPT
 from dative_atom.journal.outbox import Outbox
 
-_COLUMNS = "planned, state, attempt, started_at, finished_at, trace_id, counts, failure"
+_COLUMNS = "planned, state, attempt, started_at, finished_at, trace_id, counts, failure, fencing_token, attempts"
 _encode = msgspec.json.Encoder().encode
 _planned = msgspec.json.Decoder(Execution).decode
 _counts = msgspec.json.Decoder(Counts).decode
 _failure = msgspec.json.Decoder(dict[str, str]).decode
+_attempts = msgspec.json.Decoder(tuple[Attempt, ...]).decode
 
 
 def _time(value: str | None) -> datetime | None:
@@ -28,7 +31,7 @@ def _time(value: str | None) -> datetime | None:
 
 
 def _execution(row: tuple[Any, ...]) -> Execution:
-    planned, state, attempt, started_at, finished_at, trace_id, counts, failure = row
+    planned, state, attempt, started_at, finished_at, trace_id, counts, failure, fencing_token, attempts = row
     return replace(
         _planned(planned),
         state=ExecutionState(state),
@@ -38,7 +41,16 @@ def _execution(row: tuple[Any, ...]) -> Execution:
         trace_id=trace_id,
         counts=_counts(counts),
         failure=_failure(failure) if failure else None,
+        fencing_token=fencing_token,
+        attempts=_attempts(attempts) if attempts else (),
     )
+
+
+def _ended(attempts: Sequence[Attempt], at: datetime, reason: str) -> list[Attempt]:
+    """The attempts, the newest of them ended, if it was not."""
+    if not attempts or attempts[-1].ended_at is not None:
+        return list(attempts)
+    return [*attempts[:-1], replace(attempts[-1], ended_at=at, reason=reason)]
 
 
 class Executions(Outbox):
@@ -63,28 +75,52 @@ class Executions(Outbox):
         )
         return cursor.rowcount == 1
 
-    def begin(self, execution_id: ExecutionId, at: datetime, trace_id: str = "") -> Execution:
+    def begin(
+        self,
+        execution_id: ExecutionId,
+        at: datetime,
+        trace_id: str = "",
+        fencing_token: int = 0,
+        *,
+        atom_id: str = "",
+        former: str = "lost",
+    ) -> Execution:
         with self.transaction() as db:
-            found = self._must(db, execution_id)
+            found = self.held(db, execution_id, fencing_token)
             if found.state.final:
                 raise StopRun(f"execution {execution_id} is {found.state.value}", code=codes.ALREADY_FINISHED)
+            attempts = _ended(found.attempts, at, former)
+            attempts.append(Attempt(found.attempt + 1, atom_id, fencing_token, at, trace_id=trace_id))
+            if len(attempts) > ATTEMPTS_KEPT:
+                del attempts[1 : 1 + len(attempts) - ATTEMPTS_KEPT]
             db.execute(
-                "UPDATE execution SET state = 'running', attempt = attempt + 1, trace_id = ?,"
-                " started_at = coalesce(started_at, ?) WHERE execution_id = ?",
-                (trace_id, at.isoformat(), execution_id),
+                "UPDATE execution SET state = 'running', attempt = attempt + 1, trace_id = ?, fencing_token = ?,"
+                " attempts = ?, started_at = coalesce(started_at, ?) WHERE execution_id = ?",
+                (trace_id, fencing_token, _encode(attempts), at.isoformat(), execution_id),
             )
             return self._must(db, execution_id)
 
     def finish(
-        self, execution_id: ExecutionId, state: ExecutionState, at: datetime, failure: Mapping[str, str] | None
+        self,
+        execution_id: ExecutionId,
+        state: ExecutionState,
+        at: datetime,
+        failure: Mapping[str, str] | None,
+        fencing_token: int = 0,
     ) -> Execution:
         with self.transaction() as db:
-            found = self._must(db, execution_id)
+            found = self.held(db, execution_id, fencing_token)
             if found.state.final:
                 return found
             db.execute(
-                "UPDATE execution SET state = ?, finished_at = ?, failure = ? WHERE execution_id = ?",
-                (state.value, at.isoformat(), _encode(dict(failure)) if failure else None, execution_id),
+                "UPDATE execution SET state = ?, finished_at = ?, failure = ?, attempts = ? WHERE execution_id = ?",
+                (
+                    state.value,
+                    at.isoformat(),
+                    _encode(dict(failure)) if failure else None,
+                    _encode(_ended(found.attempts, at, state.value)),
+                    execution_id,
+                ),
             )
             if state in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL) and not found.retry_of:
                 self._read_to_end(db, found, clean=state is ExecutionState.SUCCEEDED)
@@ -120,6 +156,21 @@ class Executions(Outbox):
         with self.reading() as db:
             row = db.execute("SELECT read_to_end_at, clean_at FROM stream WHERE stream = ?", (stream,)).fetchone()
         return (_time(row[0]), _time(row[1])) if row else (None, None)
+
+    def held(self, db: sqlite3.Connection, execution_id: ExecutionId, fencing_token: int) -> Execution:
+        """The execution, held against every other change until the transaction ends, if the token still holds it.
+
+        Invariant 4: a member that was paused beyond its lease changes nothing of what another one has now.
+        Errors: molecule.fenced, journal.unknown_execution.
+        """
+        found = self._must(db, execution_id)
+        if fencing_token < found.fencing_token:
+            raise StopRun(
+                f"execution {execution_id} was begun with fencing token {found.fencing_token}, this is {fencing_token}",
+                code=FENCED,
+                where=execution_id,
+            )
+        return found
 
     def _must(self, db: sqlite3.Connection, execution_id: ExecutionId) -> Execution:
         row = db.execute(f"SELECT {_COLUMNS} FROM execution WHERE execution_id = ?", (execution_id,)).fetchone()

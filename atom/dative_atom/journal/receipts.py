@@ -46,9 +46,14 @@ class ReceiptBook(Executions):
         self._forget(db)
 
     def finish(
-        self, execution_id: ExecutionId, state: ExecutionState, at: datetime, failure: Mapping[str, str] | None
+        self,
+        execution_id: ExecutionId,
+        state: ExecutionState,
+        at: datetime,
+        failure: Mapping[str, str] | None,
+        fencing_token: int = 0,
     ) -> Execution:
-        finished = super().finish(execution_id, state, at, failure)
+        finished = super().finish(execution_id, state, at, failure, fencing_token)
         with self.transaction() as db:
             self._forget(db)
         return finished

@@ -16,6 +16,7 @@ from dative.v1 import telemetry_pb2
 
 from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
 from dative_atom.journal.framing import length_prefix
+from dative_atom.journal.leading import Leading
 from dative_atom.journal.parking import Parking
 from dative_atom.journal.receipts import ReceiptBook
 from dative_atom.journal.retries import Retries
@@ -32,7 +33,7 @@ POSITION_BYTES_MAX: Final = 4096
 _TRACKED_FIELD: Final = telemetry_pb2.Record.DESCRIPTOR.fields_by_name["tracked_documents"].number
 
 
-class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots):
+class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots, Leading):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     _preparing: tuple[bytes, Settlement] | None = None
@@ -52,15 +53,22 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots)
     def prepare(self, settlement: Settlement) -> None:
         body = self.seal(_encode(settlement), settlement.execution_id)
         with self.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO prepared VALUES (?, ?)", (settlement.execution_id, body))
+            self.held(db, settlement.execution_id, settlement.fencing_token)
+            db.execute(
+                "INSERT INTO prepared VALUES (?, ?) ON CONFLICT (execution_id) DO UPDATE SET body = excluded.body",
+                (settlement.execution_id, body),
+            )
         self._preparing = body, settlement
 
     def prepared(self, execution_id: ExecutionId) -> Settlement | None:
         with self.reading() as db:
             return self._prepared(db, execution_id)
 
-    def discard(self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None) -> None:
+    def discard(
+        self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None, fencing_token: int = 0
+    ) -> None:
         with self.transaction() as db:
+            self.held(db, execution_id, fencing_token)
             db.execute("DELETE FROM prepared WHERE execution_id = ?", (execution_id,))
             self._keep_halfway(db, halfway)
         self._preparing = None
@@ -78,15 +86,23 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots)
         if body:
             db.execute("INSERT INTO halfway VALUES (?, ?)", (stream, self.seal(body, f"{stream}/halfway")))
 
-    def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
+    def settle(
+        self,
+        settlement: Settlement | None = None,
+        *,
+        execution_id: ExecutionId | None = None,
+        fencing_token: int | None = None,
+    ) -> Counts:
+        if settlement is not None:
+            execution_id = settlement.execution_id
+        elif execution_id is None:
+            raise ValueError("settle needs a settlement or an execution id")
         with self.transaction() as db:
+            settlement = settlement or self._prepared(db, execution_id)
+            token = fencing_token if fencing_token is not None else settlement.fencing_token if settlement else 0
+            execution = self.held(db, execution_id, token)
             if settlement is None:
-                if execution_id is None:
-                    raise ValueError("settle needs a settlement or an execution id")
-                settlement = self._prepared(db, execution_id)
-                if settlement is None:
-                    return self._must(db, execution_id).counts
-            execution = self._must(db, settlement.execution_id)
+                return execution.counts
             if execution.state.final:
                 raise StopRun(
                     f"execution {settlement.execution_id} is {execution.state.value}", code=codes.ALREADY_FINISHED

@@ -44,3 +44,15 @@ FENCED = Code(
     "The execution was given to another member meanwhile: this one may not go on with it.",
     "Nothing to do: the other member continues from the last checkpoint.",
 )
+LEADER_FENCED = Code(
+    "molecule.leader_fenced",
+    "ABORTED",
+    "A newer leader has written down schedules meanwhile: this one leads no more.",
+    "Nothing to do: the new leader goes on from what was written down.",
+)
+WRONG_CLUSTER = Code(
+    "molecule.wrong_cluster",
+    "FAILED_PRECONDITION",
+    "The journal of this molecule belongs to another etcd cluster than the one this atom talks to.",
+    "Check the molecule's etcd endpoints; if etcd was set up anew on purpose: dative-atom molecule adopt.",
+)

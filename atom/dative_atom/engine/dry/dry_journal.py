@@ -76,7 +76,16 @@ class DryJournal:
 
     # --- the execution, in memory -------------------------------------------------------------------------------------
 
-    def begin(self, execution_id: ExecutionId, at: datetime, trace_id: str = "") -> Execution:
+    def begin(
+        self,
+        execution_id: ExecutionId,
+        at: datetime,
+        trace_id: str = "",
+        fencing_token: int = 0,
+        *,
+        atom_id: str = "",
+        former: str = "lost",
+    ) -> Execution:
         self._execution = replace(
             self._execution, state=ExecutionState.RUNNING, attempt=1, started_at=at, trace_id=trace_id
         )
@@ -91,6 +100,7 @@ class DryJournal:
         state: ExecutionState,
         at: datetime,
         failure: Mapping[str, str] | None,
+        fencing_token: int = 0,
     ) -> Execution:
         self._execution = replace(self._execution, state=state, finished_at=at, failure=failure)
         return self._execution
@@ -105,13 +115,21 @@ class DryJournal:
     def prepare(self, settlement: Settlement) -> None:
         self._prepared = settlement
 
-    def discard(self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None) -> None:
+    def discard(
+        self, execution_id: ExecutionId, halfway: tuple[str, bytes] | None = None, fencing_token: int = 0
+    ) -> None:
         self._prepared = None
 
     def halfway(self, stream: str) -> bytes:
         return b""
 
-    def settle(self, settlement: Settlement | None = None, *, execution_id: ExecutionId | None = None) -> Counts:
+    def settle(
+        self,
+        settlement: Settlement | None = None,
+        *,
+        execution_id: ExecutionId | None = None,
+        fencing_token: int | None = None,
+    ) -> Counts:
         """Counts it; its position, links, tracking and receipts go nowhere."""
         settled = settlement or self._prepared
         if settled is None:

@@ -18,6 +18,7 @@ from dative import __version__
 from dative.bundle.blobs import BlobStore
 from dative.errors import DativeError
 from dative.errors.agent import DISK_FULL
+from dative.errors.molecules import QUARANTINED
 from dative.rpc import status_of
 from dative.v1 import agent_pb2, agent_pb2_grpc
 from dative.waiting import SystemWaitingClock, WaitingClock
@@ -40,6 +41,7 @@ from dative_atom.agent.link import PROTOCOL, Link, LinkHooks
 from dative_atom.agent.local import LocalServer
 from dative_atom.agent.lock import AgentLock
 from dative_atom.agent.log import log
+from dative_atom.agent.molecule_side import MoleculeSide
 from dative_atom.agent.paths import DataDir, write_whole
 from dative_atom.agent.placement import LocalPlacement
 from dative_atom.agent.relay import Relay
@@ -77,6 +79,7 @@ class Agent:
         self.identity = identities.read_identity(directory)
         seal_key = identities.read_seal_key(directory)
         self.fingerprint = seal_key.fingerprint
+        self.molecule = MoleculeSide(directory, self.identity.atom_id)
         self.connection = Connection(directory, self.identity, clock, config.proxy)
         self.books = Books(SqliteJournal(directory.journal, clock))
         self.journal = self.books.journal
@@ -126,7 +129,16 @@ class Agent:
             self.drain,
             Asking(self.books, seal_key, clock, self.identity.environment_id, lambda: self.bundles.vault()[0]),
         )
-        hooks = LinkHooks(self._hello, self._heartbeat, self.applier.offer, self._commanded, self._connected)
+        hooks = LinkHooks(
+            self._hello,
+            self._heartbeat,
+            self.applier.offer,
+            self._commanded,
+            self._connected,
+            self.molecule.keeper.take,
+            self._refused,
+            self.molecule.report.next,
+        )
         self.link = Link(self.connection, self.health, clock, hooks)
         self.renewal = Renewal(directory, self.identity, self.connection, clock)
         self.relay = Relay(self.books, self.connection, self.link, self.health, clock, self.reporter.written)
@@ -279,6 +291,14 @@ class Agent:
 
     async def drain(self, wanted: bool) -> None:
         """Take no new work from now on, also after a restart; or take work again."""
+        self._set_draining(wanted)
+
+    def _refused(self, why: DativeError) -> None:
+        """Whoever shares its identity with another process does nothing that the other may do as well."""
+        if why.code is QUARANTINED and not self.executions.draining:
+            self._set_draining(True)
+
+    def _set_draining(self, wanted: bool) -> None:
         if wanted:
             write_whole(self._directory.drained, b"")
             self.executions.drain()
@@ -310,7 +330,7 @@ class Agent:
         )
         if self.applier.error is not None:
             hello.status.CopyFrom(status_of(self.applier.error))
-        return hello
+        return self.molecule.introduce(hello)
 
     def _heartbeat(self) -> agent_pb2.Heartbeat:
         return agent_pb2.Heartbeat(
@@ -399,6 +419,7 @@ class Agent:
             "atom_id": identity.atom_id,
             "environment": identity.environment,
             "molecule": identity.molecule_id,
+            "molecule_settings": self.molecule.shown(),
             "controller": self.connection.address,
             "connected": self.link.connected.is_set(),
             "clock_skew_s": self.link.skew_s,

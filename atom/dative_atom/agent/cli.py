@@ -77,6 +77,12 @@ def doctor(controller: str, ca_pin: str, proxy: str | None, data_dir: str | None
 @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="File with the token; - is stdin.")
 @click.option("--name", default="", help="Wanted name; the controller makes one otherwise.")
 @click.option("--label", "labels", multiple=True, help="key=value, may be repeated.")
+@click.option("--etcd", default="", metavar="URL,URL", help="Endpoints of etcd as this host reaches them.")
+@click.option("--etcd-password-file", default="", metavar="FILE", help="Password of etcd's user; env:NAME works too.")
+@click.option("--etcd-cert", default="", metavar="FILE", help="Client certificate for etcd, PEM.")
+@click.option("--etcd-key", default="", metavar="FILE", help="Its key, PEM.")
+@click.option("--journal", default="", metavar="URL", help="The molecule's journal as this host reaches it.")
+@click.option("--journal-password-file", default="", metavar="FILE", help="Its password; env:NAME works too.")
 @click.option("--wait", "wait_s", type=float, default=900.0, show_default=True, help="Seconds to wait for an approval.")
 @click.option("--print-unit", is_flag=True, help="Print a systemd unit for this atom and do nothing else.")
 @proxy_option
@@ -95,16 +101,24 @@ def join(
     proxy: str | None,
     data_dir: str | None,
     output: str,
+    **host: str,
 ) -> None:
-    """Make this host an atom of a controller. The key is made here and never leaves. Again: "already joined"."""
+    """Make this host an atom of a controller. The key is made here and never leaves. Again: "already joined".
+
+    What a molecule's etcd and journal ask for is kept by reference, never copied. Given again on a joined host, it
+    replaces what was given before; the atom takes it at its next start.
+    """
     directory = directory_of(data_dir)
     if print_unit:
         click.echo(unit(directory))
         return
     from dative_atom.agent.enrol import Joining
+    from dative_atom.agent.molecule_words import host_settings
 
     pairs = tuple((key, value) for key, _, value in (label.partition("=") for label in labels))
-    joining = Joining(controller, ca_pin, lambda: _token(token, token_file), name, proxy or "", pairs, wait_s)
+    joining = Joining(
+        controller, ca_pin, lambda: _token(token, token_file), name, proxy or "", pairs, wait_s, host_settings(host)
+    )
     joined = asyncio.run(_join(directory, joining))
     identity = joined.identity
     if output == "json":
@@ -117,6 +131,7 @@ def join(
             "molecule": identity.molecule_id,
             "seal_key_fingerprint": joined.fingerprint,
             "certificate_expires_at": joined.certificate_until,
+            "etcd": list(joined.molecule.etcd_endpoints) if joined.molecule else [],
         }
         click.echo(json.dumps(found, indent=2))
         return
@@ -124,6 +139,8 @@ def join(
     click.echo(f"{verb} {identity.name} in environment {identity.environment}, molecule {identity.molecule_id}")
     click.echo(f"key made here, never leaves · certificate until {joined.certificate_until}, renews itself")
     click.echo(f"seal key {joined.fingerprint}")
+    if joined.molecule is not None:
+        click.echo(f"coordinates through {', '.join(joined.molecule.etcd_endpoints)}; check it: dative-atom doctor")
     say(f"next: dative-atom run --data-dir {directory}")
 
 

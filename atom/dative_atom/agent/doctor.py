@@ -18,22 +18,13 @@ from pathlib import Path
 from dative.errors import DativeError
 from dative.errors.agent import NOT_TLS
 
-from dative_atom.agent import pin, proxy
+from dative_atom.agent import molecule_reach, pin, proxy
+from dative_atom.agent.finding import Line
 from dative_atom.agent.identity import read_certificate, read_identity
 from dative_atom.agent.paths import DataDir
 
 DISK_FREE_MIN_MB = 512
 SKEW_MAX_S = 120.0
-
-
-@dataclass(frozen=True)
-class Line:
-    """One finding. fix: what helps, where something does."""
-
-    name: str
-    passed: bool
-    detail: str
-    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +44,7 @@ def examine(subject: Subject) -> Iterator[Line]:
     """All findings, in the order of the way. Blocks, bounded by `timeout_s` a step. Raises nothing for a finding."""
     yield from _disk(subject.data_dir)
     yield from _joined(subject)
+    yield from molecule_reach.examine(DataDir(subject.data_dir))
     if subject.controller:
         yield from _network(subject)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
+import msgspec
 from cryptography import x509
 from dative import __version__
 from dative.bundle import trust
@@ -24,20 +25,24 @@ from dative.errors import DativeError
 from dative.errors.agent import ENROLMENT_INVALID, JOINED_ELSEWHERE, PENDING, PIN_MISMATCH
 from dative.errors.control import JOIN_TOKEN_INVALID
 from dative.errors.rpc import UNREACHABLE
+from dative.molecule_settings import MoleculeSettings
 from dative.rpc import error_from
 from dative.secrets import SealKey, Secret
 from dative.v1 import agent_pb2, agent_pb2_grpc, types_pb2
 from dative.waiting import Backoff, WaitingClock
 
 from dative_atom.agent import identity as identities
+from dative_atom.agent import molecule_settings as molecules
 from dative_atom.agent import pin, proxy
 from dative_atom.agent.connection import dial, enrollment_service
 from dative_atom.agent.identity import AtomIdentity, Certificate
 from dative_atom.agent.log import redactor
+from dative_atom.agent.molecule_settings import HostSettings
 from dative_atom.agent.paths import DataDir, write_whole
 
 CALL_TIMEOUT_S = 30.0
 TRIES_MAX = 5
+NO_HOST = HostSettings()
 _TOKEN = re.compile(r"\Aat1\.[A-Za-z0-9]{1,64}\.([A-Za-z0-9_-]{43})\.([0-9a-f]{64})\Z")
 
 
@@ -63,7 +68,10 @@ class JoinToken:
 
 @dataclass(frozen=True)
 class Joining:
-    """What a person gives. wait_s: how long to wait for an approval. name: "" lets the controller choose."""
+    """What a person gives. wait_s: how long to wait for an approval. name: "" lets the controller choose.
+
+    host: what this host adds to its molecule's settings; on a joined atom it is taken over those it had.
+    """
 
     controller: str
     ca_pin: str
@@ -72,14 +80,18 @@ class Joining:
     proxy: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     wait_s: float = 900.0
+    host: HostSettings = NO_HOST
 
 
 @dataclass(frozen=True)
 class Joined:
+    """molecule: what it coordinates with; None, it works alone."""
+
     identity: AtomIdentity
     fingerprint: str
     already: bool
     certificate_until: str
+    molecule: MoleculeSettings | None = None
 
 
 Told = Callable[[str], None]
@@ -91,8 +103,9 @@ async def join(directory: DataDir, joining: Joining, clock: WaitingClock, tell: 
     Errors: agent.* of pin, proxy and data directory; enrol.* and fleet.* from the controller; trust.not_pinned.
     """
     wanted_pin = pin.check_pin_form(joining.ca_pin)
+    joining.host.check()
     if directory.identity.exists():
-        return _already(directory, wanted_pin)
+        return _already(directory, wanted_pin, joining.host)
     token = JoinToken.parse(joining.token())
     way = proxy.choose(joining.controller, joining.proxy)
     presented = await asyncio.to_thread(pin.look, joining.controller, way)
@@ -102,11 +115,23 @@ async def join(directory: DataDir, joining: Joining, clock: WaitingClock, tell: 
     async with dial(joining.controller, ca_pem=ca_pem, way=way) as channel:
         answer = await _ask(enrollment_service(channel), request, joining, seal_key, clock, tell)
     joined = _checked(answer, joining, wanted_pin, token, key_pem, clock)
+    molecule = _keep_molecule(directory, answer, joining.host)
     _persist(directory, *joined, answer)
-    return Joined(joined[0], seal_key.fingerprint, False, f"{joined[1].not_after:%Y-%m-%d %H:%M} UTC")
+    return Joined(joined[0], seal_key.fingerprint, False, f"{joined[1].not_after:%Y-%m-%d %H:%M} UTC", molecule)
 
 
-def _already(directory: DataDir, wanted_pin: str) -> Joined:
+def _keep_molecule(
+    directory: DataDir, answer: agent_pb2.EnrollAtomResponse, host: HostSettings
+) -> MoleculeSettings | None:
+    """Settings with this host's own over them. Before the identity: an atom never starts without what it needs."""
+    told = answer.molecule_settings if answer.HasField("molecule_settings") else None
+    molecules.write_stored(directory, MoleculeSettings.from_wire(told) if told is not None else None)
+    molecules.write_host(directory, host)
+    found = molecules.effective(directory)
+    return found.settings if found else None
+
+
+def _already(directory: DataDir, wanted_pin: str, host: HostSettings) -> Joined:
     found = identities.read_identity(directory)
     if wanted_pin != found.ca_pin:
         raise DativeError(
@@ -114,7 +139,12 @@ def _already(directory: DataDir, wanted_pin: str) -> Joined:
         )
     certificate = identities.read_certificate(directory)
     fingerprint = identities.read_seal_key(directory).fingerprint
-    return Joined(found, fingerprint, True, f"{certificate.not_after:%Y-%m-%d %H:%M} UTC")
+    if host != NO_HOST:
+        given = {name: value for name, value in msgspec.structs.asdict(host).items() if value}
+        molecules.write_host(directory, msgspec.structs.replace(molecules.read_host(directory), **given))
+    molecule = molecules.effective(directory)
+    until = f"{certificate.not_after:%Y-%m-%d %H:%M} UTC"
+    return Joined(found, fingerprint, True, until, molecule.settings if molecule else None)
 
 
 def _keys(directory: DataDir) -> tuple[bytes, SealKey]:

@@ -20,7 +20,7 @@ import grpc.aio
 from dative.errors import DativeError
 from dative.errors.agent import LINK_PROTOCOL, LINK_SILENT
 from dative.rpc import error_from
-from dative.v1 import agent_pb2
+from dative.v1 import agent_pb2, types_pb2
 from dative.waiting import Backoff, WaitingClock, either
 
 from dative_atom.agent.connection import Connection, atom_service, given_up
@@ -42,13 +42,20 @@ Stream = grpc.aio.StreamStreamCall[agent_pb2.ConnectRequest, agent_pb2.ConnectRe
 
 @dataclass(frozen=True)
 class LinkHooks:
-    """What the link asks and tells. command: must not block, results come back through `Link.result`."""
+    """What the link asks and tells. command: must not block, results come back through `Link.result`.
+
+    settings: what the controller holds of the molecule, None: nothing. refused: why a stream ended or was not had.
+    molecule: what to say of the molecule beside this heartbeat, None: nothing.
+    """
 
     hello: Callable[[], agent_pb2.Hello]
     heartbeat: Callable[[], agent_pb2.Heartbeat]
     desired: Callable[[agent_pb2.DesiredState], None]
     command: Callable[[agent_pb2.Command], None]
     connected: Callable[[], None]
+    settings: Callable[[types_pb2.MoleculeSettings | None], None] = lambda _: None
+    refused: Callable[[DativeError], None] = lambda _: None
+    molecule: Callable[[], types_pb2.MoleculeStatus | None] = lambda: None
 
 
 class _Reconnect(Exception):
@@ -142,6 +149,7 @@ class Link:
             return asked.wait_s
         except DativeError as failed:
             self._health.set("link", failed)
+            self._hooks.refused(failed)
             welcomed = self.connected.is_set()
             log.warning("link.lost", code=failed.code.name, reason=failed.message)
         else:
@@ -209,6 +217,8 @@ class Link:
         for result in self._results.values():
             self._send(agent_pb2.ConnectRequest(command_result=result))
         self.report(self._health.report())
+        if welcome.HasField("molecule_config"):
+            self._told_settings(welcome.molecule_config)
         self._hooks.connected()
         log.info("link.connected", session=self.session_id, heartbeat_s=self._heartbeat_s)
 
@@ -259,6 +269,8 @@ class Link:
         while True:
             self._answered.clear()
             self._send(agent_pb2.ConnectRequest(heartbeat=self._hooks.heartbeat()))
+            if (status := self._hooks.molecule()) is not None:
+                self._send(agent_pb2.ConnectRequest(molecule_status=status))
             if not await either(self._clock, self._answered, max(ANSWER_WITHIN_S, self._heartbeat_s)):
                 raise DativeError(f"no answer to a heartbeat within {ANSWER_WITHIN_S:.0f} s", code=LINK_SILENT)
             await self._clock.sleep(self._heartbeat_s)
@@ -278,11 +290,16 @@ class Link:
             self._hooks.desired(answer.desired_state)
         elif kind == "command":
             self._hooks.command(answer.command)
+        elif kind == "molecule_config":
+            self._told_settings(answer.molecule_config)
         elif kind == "report_full_state":
             self.report(self._health.report())
         elif kind == "reconnect":
             raise self._asked(answer.reconnect)
         # A kind unknown here comes from a newer controller and is passed over.
+
+    def _told_settings(self, config: agent_pb2.MoleculeConfig) -> None:
+        self._hooks.settings(config.settings if config.HasField("settings") else None)
 
     def _asked(self, reconnect: agent_pb2.Reconnect) -> _Reconnect:
         log.info("link.reconnect_asked")

@@ -22,7 +22,8 @@ class DataDir:
     """Names of everything an atom keeps.
 
     certificate: private key and chain in one file, because two files can not be renamed together. joining_key: the
-    same key before there is a chain. accepted: what was accepted last. active: what was accepted when the running
+    same key before there is a chain. molecule: the controller's settings of the molecule; molecule_host: this host's own.
+    instance: drawn with the directory. accepted: what was accepted last. active: what was accepted when the running
     bundle was, which is older after a rollback.
     """
 
@@ -71,6 +72,18 @@ class DataDir:
     @property
     def schedules(self) -> Path:
         return self.root / "schedules.json"
+
+    @property
+    def molecule(self) -> Path:
+        return self.root / "molecule.json"
+
+    @property
+    def molecule_host(self) -> Path:
+        return self.root / "molecule-host.json"
+
+    @property
+    def instance(self) -> Path:
+        return self.root / "instance"
 
     @property
     def journal(self) -> Path:

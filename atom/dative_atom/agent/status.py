@@ -13,6 +13,7 @@ from dative.errors.agent import DATA_DIR_BUSY, NOT_RUNNING, RECORDS_LEFT, STILL_
 from dative_atom.agent.identity import read_certificate, read_identity, read_seal_key
 from dative_atom.agent.local import ask
 from dative_atom.agent.lock import AgentLock
+from dative_atom.agent.molecule_reach import examine
 from dative_atom.agent.paths import DataDir
 
 
@@ -20,8 +21,10 @@ def read(root: Path) -> dict[str, Any]:
     """The agent's own words, or what the disk says when none runs. Errors: agent.not_joined, agent.identity_damaged."""
     directory = DataDir(root)
     identity = read_identity(directory)
+    # Asked from here and not by the agent: a look at a slow network must not stall its loop.
+    reach = [{"name": one.name, "ok": one.passed, "detail": one.detail, "fix": one.fix} for one in examine(directory)]
     try:
-        return ask(directory.socket, "status")
+        return {**ask(directory.socket, "status"), "reach": reach}
     except DativeError as gone:
         if gone.code is not NOT_RUNNING:
             raise
@@ -37,6 +40,7 @@ def read(root: Path) -> dict[str, Any]:
         "seal_key_fingerprint": read_seal_key(directory).fingerprint,
         "draining": directory.drained.exists(),
         "components": [],
+        "reach": reach,
     }
 
 
@@ -48,6 +52,7 @@ def text(found: dict[str, Any]) -> str:
         f"certificate  until {found['certificate_expires_at']}",
         f"seal key     {found['seal_key_fingerprint']}",
     ]
+    lines += [f"{'reach        ' if one['ok'] else '✗ '}{one['name']}: {one['detail']}" for one in found["reach"]]
     if not found["running"]:
         return "\n".join([*lines, "state        not running; next: dative-atom run"])
     link = "connected to" if found["connected"] else "not connected to"
@@ -59,6 +64,8 @@ def text(found: dict[str, Any]) -> str:
         f"spool        {found['spooled_records']} records, {found['spooled_bytes']} bytes not yet sent",
         f"memory       {found['rss_bytes'] >> 20} MB, {found['workers']} workers beside",
     ]
+    if found["molecule_settings"] is not None and found["molecule_settings"]["restart_needed"]:
+        lines.append("molecule     its settings changed: RESTART NEEDED; drain and restart this atom")
     lines += [f"next         {one['process']} at {one['at']} (in {one['in_s']} s)" for one in found["next"][:3]]
     for part in found["components"]:
         if not part["healthy"]:
@@ -115,6 +122,9 @@ def _remove(directory: DataDir, *, keep_journal: bool) -> None:
         directory.active,
         directory.schedules,
         directory.drained,
+        directory.molecule,
+        directory.molecule_host,
+        directory.instance,
         directory.socket,
     ):
         path.unlink(missing_ok=True)

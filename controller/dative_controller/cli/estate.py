@@ -31,6 +31,12 @@ def atoms(app: App, environment_name: str = "") -> list[control_pb2.Atom]:
     return list(app.client.read("FleetService/ListAtoms", request, control_pb2.ListAtomsResponse).atoms)
 
 
+def molecule(app: App, environment_id: str, name: str) -> control_pb2.Molecule:
+    """Errors: control.not_found for a name with neither settings nor atoms."""
+    request = control_pb2.GetMoleculeRequest(environment=environment_id, name=name)
+    return app.client.read("MoleculeService/GetMolecule", request, control_pb2.GetMoleculeResponse).molecule
+
+
 def deployments(app: App, environment_id: str, molecule: str, *, rows: int = PAGE_MAX) -> list[control_pb2.Deployment]:
     """Newest first, at most `rows` and 500."""
     request = control_pb2.ListDeploymentsRequest(

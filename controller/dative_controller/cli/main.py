@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "vault": Entry(_AT + "vault:group", "Mask keys, and what tokens stand for."),
         "xref": Entry(_AT + "xref:group", "Cross-reference tables of an atom: look, export, import, set, remove."),
         "atom": Entry(_AT + "atom:group", "Atoms: invite, approve, drain, revoke."),
+        "molecule": Entry(_AT + "molecule:group", "Molecules: atoms that share their work through etcd."),
         "trust": Entry(_AT + "trust:group", "The keys that may sign, and their rotation."),
         "audit": Entry(_AT + "audit:group", "Who did what; and whether the log is whole."),
         "serve": Entry(_AT + "serve:serve", "Run a controller."),

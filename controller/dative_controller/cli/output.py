@@ -23,6 +23,7 @@ _COLOURS = {
     "online": "green", "active": "green", "succeeded": "green", "written": "green", "ok": "green", "resolved": "green",
     "pending": "yellow", "partial": "yellow", "draining": "yellow", "waiting": "yellow", "running": "cyan",
     "failed": "red", "refused": "red", "rolled_back": "red", "dead_lettered": "red", "revoked": "red", "offline": "red",
+    "quarantined": "red",
 }  # fmt: skip
 
 

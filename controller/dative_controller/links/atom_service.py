@@ -147,8 +147,13 @@ class AtomServicer(agent_pb2_grpc.AtomServiceServicer):
         kind = message.WhichOneof("kind")
         if kind == "heartbeat":
             self._hub.beat(session, message.heartbeat, message.sequence)
+            if session.twin:
+                # The process that was there before is alive: only a live one beats after its Hello.
+                await self._hub.quarantine(session)
         elif kind == "desired_state_ack":
             await self._hub.acknowledge(session, message.desired_state_ack)
+        elif kind == "molecule_status":
+            await self._hub.hear(session, message.molecule_status)
         elif kind == "status_report":
             await self._hub.report(session, message.status_report)
         elif kind == "command_result":

@@ -14,11 +14,11 @@ from dative.errors import DativeError
 from dative.errors import control as codes
 from dative.errors.rpc import INVALID
 from dative.ids import new_id
-from dative.v1 import agent_pb2, agent_pb2_grpc
+from dative.v1 import agent_pb2, agent_pb2_grpc, types_pb2
 from sqlalchemy import Connection
 
 from dative_controller.links.certificates import Certificates, key_digest
-from dative_controller.store import audit, environments, fleet
+from dative_controller.store import audit, environments, fleet, molecules
 from dative_controller.store.database import Database
 from dative_controller.telemetry.log import log
 
@@ -32,6 +32,7 @@ class Enrolled:
     environment: str
     chain: bytes
     trust_envelope: bytes
+    settings: types_pb2.MoleculeSettings | None
 
 
 class EnrollmentServicer(agent_pb2_grpc.EnrollmentServiceServicer):
@@ -86,7 +87,8 @@ class EnrollmentServicer(agent_pb2_grpc.EnrollmentServiceServicer):
             raise DativeError(f"atom {row.name} was revoked", code=codes.ATOM_REVOKED, where=row.name)
         environment = environments.find(sql, row.environment_id)
         chain = self._certificates.issue(sql, row, request.csr_der, now) if row.state == "approved" else b""
-        return Enrolled(row, str(environment.name), chain, trust)
+        settings = molecules.settings_of(sql, row.environment_id, row.molecule_id)
+        return Enrolled(row, str(environment.name), chain, trust, settings)
 
     def _add(
         self, sql: Connection, stored: Any, digest: str, request: agent_pb2.EnrollAtomRequest, now_ms: int
@@ -127,6 +129,7 @@ class EnrollmentServicer(agent_pb2_grpc.EnrollmentServiceServicer):
             ca_certificate_pem=self._certificates.ca_pem,
             trust_envelope=enrolled.trust_envelope,
             endpoints=[self._endpoint()],
+            molecule_settings=enrolled.settings,
         )
         if not enrolled.chain:
             answer.retry_after.FromSeconds(RETRY_AFTER_S)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from dative.clock import Clock
 from dative.errors import DativeError
 from dative.errors import control as codes
+from dative.errors.molecules import QUARANTINED
 from dative.v1 import agent_pb2, types_pb2
 from sqlalchemy import Connection
 
+from dative_controller.links import statuses
 from dative_controller.links.peer import Peer
 from dative_controller.links.session import Session
-from dative_controller.store import commands, deployments, fleet
+from dative_controller.links.statuses import Statuses
+from dative_controller.store import audit, commands, deployments, fleet, molecules
 from dative_controller.store.access import the_organization
 from dative_controller.store.changes import Change, publish
 from dative_controller.store.database import Database
@@ -30,6 +34,7 @@ ATOMS_PER_HEARTBEAT_SECOND = 700
 PUSHES_IN_FLIGHT = 64
 FLUSH_EVERY_S = 60.0
 SMALL_FLEET = 500
+NONCE_CHARS_MAX = 64
 REFRESH_EVERY_S = 8 * 3600.0
 """A statement of what is current lives 24 h: two may be lost before an atom says that it is stale."""
 
@@ -65,6 +70,7 @@ class Hub:
         """A command's result was stored."""
         self.push_slots = asyncio.Semaphore(PUSHES_IN_FLIGHT)
         """An unbounded fan-out would hold one copy of the manifest per atom."""
+        self.statuses = Statuses()
         self.stopping = False
 
     def session(self, atom_id: str) -> Session | None:
@@ -91,10 +97,11 @@ class Hub:
             hello.phase,
             hello.status.SerializeToString() if hello.HasField("status") else b"",
             hello.draining,
+            hello.boot_nonce[:NONCE_CHARS_MAX],
+            hello.instance_id[:NONCE_CHARS_MAX],
         )
-        row, number, store_epoch = await self._database.write(
-            lambda sql: _open(sql, peer, greeting, self._controller_id, now_ms)
-        )
+        opened = await self._database.write(lambda sql: _open(sql, peer, greeting, self._controller_id, now_ms))
+        row, number = opened.row, opened.number
         if row.connected and row.controller_id != self._controller_id:
             self._published()
         heartbeat_s = max(self._heartbeat_s, len(self._sessions) / ATOMS_PER_HEARTBEAT_SECOND)
@@ -110,9 +117,11 @@ class Hub:
             observed=hello.observed,
             draining=hello.draining,
             last_seen_ms=now_ms,
+            twin=opened.twin,
         )
         self._take_over(session)
-        welcome = agent_pb2.Welcome(session_id=f"{number:012d}", protocol=PROTOCOL, store_epoch=store_epoch)
+        welcome = agent_pb2.Welcome(session_id=f"{number:012d}", protocol=PROTOCOL, store_epoch=opened.store_epoch)
+        welcome.molecule_config.CopyFrom(agent_pb2.MoleculeConfig(settings=opened.settings))
         welcome.heartbeat_interval.FromMilliseconds(int(heartbeat_s * 1000))
         welcome.reconnect_jitter.FromSeconds(30 if len(self._sessions) >= SMALL_FLEET else 5)
         welcome.controller_time.FromDatetime(self._clock.now())
@@ -149,6 +158,13 @@ class Hub:
         session.last_seen_ms, session.flushed = milliseconds(self._clock), False
         session.send(agent_pb2.ConnectResponse(heartbeat_ack=agent_pb2.HeartbeatAck(sequence=sequence)))
 
+    async def hear(self, session: Session, status: types_pb2.MoleculeStatus) -> None:
+        """What a member says of its own molecule."""
+        place = (session.environment_id, session.molecule_id)
+        if self.statuses.hear(*place, session.atom_id, status):
+            said = self.statuses.take_unwritten()
+            await self._database.write(lambda sql: statuses.write(sql, said))
+
     async def acknowledge(self, session: Session, ack: agent_pb2.DesiredStateAck) -> None:
         """Store an answer to desired state. A nonce of another stream says nothing about this one's pushes."""
         pushed = session.pushed_as(ack.nonce)
@@ -168,6 +184,22 @@ class Hub:
         await self._database.write(store)
         self.progressed.notify()
 
+    async def quarantine(self, session: Session) -> None:
+        """Two processes have one identity: neither is admitted any more, and their streams end, wherever they are."""
+        why, now_ms = session.twin, milliseconds(self._clock)
+
+        def set_apart(sql: Connection) -> None:
+            if fleet.quarantine(sql, session.atom_id, why):
+                entry = audit.Entry(f"atom:{session.name}", "QuarantineAtom", f"{session.atom_id}: {why}"[:500])
+                audit.append(sql, entry, now_ms)
+                change = Change("atom", session.environment_id, session.molecule_id, session.atom_id)
+                publish(sql, change, now_ms)
+
+        await self._database.write(set_apart)
+        log.warning("atom.quarantined", atom=session.name, why=why)
+        self._published()
+        session.end(DativeError(why, code=QUARANTINED, where=session.name))
+
     async def report(self, session: Session, report: agent_pb2.StatusReport) -> None:
         body = report.SerializeToString()
         await self._database.write(lambda sql: fleet.set_components(sql, session.atom_id, session.number, body))
@@ -185,6 +217,8 @@ class Hub:
                 for session in self.sessions():
                     if (session.environment_id, session.molecule_id) == (change.environment_id, change.molecule_id):
                         session.want_push()
+            elif change.kind == "molecule":
+                await self._tell_settings(change.environment_id, change.molecule_id)
             elif change.kind == "trust":
                 for session in self.sessions():
                     session.want_push()
@@ -194,6 +228,16 @@ class Hub:
                 await self.deliver(held)
             elif change.kind == "atom":
                 await self._recheck(held)
+
+    async def _tell_settings(self, environment_id: str, name: str) -> None:
+        """A molecule's settings changed: its atoms hear of it now, or from Welcome when they connect."""
+        settings = await self._database.read(lambda sql: molecules.settings_of(sql, environment_id, name))
+        if settings is None:
+            self.statuses.forget(environment_id, name)
+        told = agent_pb2.ConnectResponse(molecule_config=agent_pb2.MoleculeConfig(settings=settings))
+        for session in self.sessions():
+            if (session.environment_id, session.molecule_id) == (environment_id, name):
+                session.send(told)
 
     async def deliver(self, session: Session) -> None:
         """Claim and queue what waits for this atom. Invariant 8: claimed is never sent again."""
@@ -205,6 +249,8 @@ class Hub:
         row = await self._database.read(lambda sql: fleet.by_id(sql, session.atom_id))
         if row is None or row.state == "revoked":
             session.end(DativeError(f"atom {session.name} was revoked", code=codes.ATOM_REVOKED, where=session.name))
+        elif row.state == "quarantined":
+            session.end(DativeError(row.quarantine, code=QUARANTINED, where=session.name))
         elif row.session > session.number:
             self._metrics.links_streams_fenced_total += 1
             session.end(DativeError("a newer stream is open elsewhere", code=codes.FENCED, where=session.name))
@@ -239,6 +285,8 @@ class Hub:
                 )
         if beats:
             await self._database.write(lambda sql: fleet.seen(sql, beats))
+        if said := self.statuses.take_unwritten():
+            await self._database.write(lambda sql: statuses.write(sql, said))
 
     async def stop(self, *, grace_s: float) -> None:
         """Tell every atom to come back, then end the streams: a server's own stop says nothing until its grace is over."""
@@ -255,9 +303,18 @@ class Hub:
             await self.progressed.wait(self.progressed.count, left)
 
 
-def _open(
-    sql: Connection, peer: Peer, greeting: fleet.Greeting, controller_id: str, now_ms: int
-) -> tuple[fleet.AtomRow, int, int]:
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """twin: why this stream and another one seem to be of two processes with one identity; "" when they do not."""
+
+    row: fleet.AtomRow
+    number: int
+    store_epoch: int
+    settings: types_pb2.MoleculeSettings | None
+    twin: str
+
+
+def _open(sql: Connection, peer: Peer, greeting: fleet.Greeting, controller_id: str, now_ms: int) -> _Opened:
     row = fleet.admit(sql, peer.atom_id)
     if row.environment_id != peer.environment_id:
         raise DativeError(f"atom {row.name} is not of that environment", code=codes.ATOM_REVOKED, where=row.name)
@@ -270,4 +327,5 @@ def _open(
         )
     if row.connected and row.controller_id != controller_id:
         publish(sql, Change("atom", row.environment_id, row.molecule_id, row.atom_id), now_ms)
-    return row, number, the_organization(sql).store_epoch
+    settings = molecules.settings_of(sql, row.environment_id, row.molecule_id)
+    return _Opened(row, number, the_organization(sql).store_epoch, settings, fleet.twin_of(row, greeting, now_ms))

@@ -36,6 +36,7 @@ class Pushed:
 class Session:
     """number: rises per atom and fences older streams. closes_at: the certificate's end.
 
+    twin: why another process seems to run with this atom's identity; "" when none does.
     refresh_wanted: push even what runs already, for its fresh statement; refreshed_s: when that was done last.
     """
 
@@ -51,6 +52,7 @@ class Session:
     draining: bool
     heartbeat: agent_pb2.Heartbeat = field(default_factory=agent_pb2.Heartbeat)
     last_seen_ms: int = 0
+    twin: str = ""
     last_sequence: int = 0
     push_wanted: bool = False
     refresh_wanted: bool = True

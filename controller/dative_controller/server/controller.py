@@ -42,6 +42,7 @@ from dative_controller.server.execution_service import ExecutionServicer
 from dative_controller.server.fleet_service import FleetServicer
 from dative_controller.server.interceptor import Interceptor
 from dative_controller.server.limits import Limiter, address_of
+from dative_controller.server.molecule_service import MoleculeServicer
 from dative_controller.server.trust_service import TrustServicer
 from dative_controller.server.vault_service import VaultServicer
 from dative_controller.server.xref_service import XrefServicer
@@ -192,6 +193,7 @@ class Controller:
             (control_pb2_grpc.add_TrustServiceServicer_to_server, TrustServicer(core)),
             (control_pb2_grpc.add_EnvironmentServiceServicer_to_server, EnvironmentServicer(core)),
             (control_pb2_grpc.add_FleetServiceServicer_to_server, FleetServicer(core)),
+            (control_pb2_grpc.add_MoleculeServiceServicer_to_server, MoleculeServicer(core)),
             (control_pb2_grpc.add_DeploymentServiceServicer_to_server, DeploymentServicer(core)),
             (control_pb2_grpc.add_ExecutionServiceServicer_to_server, ExecutionServicer(core)),
             (control_pb2_grpc.add_DeadLetterServiceServicer_to_server, DeadLetterServicer(core)),

@@ -10,8 +10,10 @@ import grpc.aio
 from dative.bundle.join_token import JoinToken
 from dative.errors import DativeError
 from dative.errors import control as codes
+from dative.errors.molecules import QUARANTINED
 from dative.errors.rpc import INVALID
 from dative.ids import new_id
+from dative.rpc import status_of
 from dative.secrets import fingerprint
 from dative.v1 import agent_pb2, control_pb2, control_pb2_grpc
 from sqlalchemy import Connection
@@ -79,7 +81,9 @@ class FleetServicer(control_pb2_grpc.FleetServiceServicer):
                 wanted = environments.find(sql, request.environment).environment_id
                 who.require(wanted)
             rows = fleet.listed(sql, wanted)
-            return [self._shown(sql, row) for row in rows if visible is None or row.environment_id in visible]
+            return [
+                shown_atom(self._core, sql, row) for row in rows if visible is None or row.environment_id in visible
+            ]
 
         return control_pb2.ListAtomsResponse(atoms=await self._core.database.read(read))
 
@@ -89,7 +93,7 @@ class FleetServicer(control_pb2_grpc.FleetServiceServicer):
         def read(sql: Connection) -> control_pb2.Atom:
             row = fleet.find(sql, request.atom)
             who.require(row.environment_id)
-            return self._shown(sql, row)
+            return shown_atom(self._core, sql, row)
 
         return control_pb2.GetAtomResponse(atom=await self._core.database.read(read))
 
@@ -104,9 +108,11 @@ class FleetServicer(control_pb2_grpc.FleetServiceServicer):
                 raise DativeError(f"atom {row.name} has another sealing key", code=codes.FINGERPRINT, where=row.name)
             if row.state == "revoked":
                 raise DativeError(f"atom {row.name} was revoked", code=codes.ATOM_REVOKED, where=row.name)
+            if row.state == "quarantined":
+                raise DativeError(row.quarantine, code=QUARANTINED, where=row.name)
             fleet.approve(sql, row.atom_id)
             publish(sql, Change("atom", row.environment_id, row.molecule_id, row.atom_id), self._core.now_ms())
-            approved = self._shown(sql, fleet.find(sql, row.atom_id))
+            approved = shown_atom(self._core, sql, fleet.find(sql, row.atom_id))
             return control_pb2.ApproveAtomResponse(atom=approved), row.atom_id
 
         return await self._core.change(request, control_pb2.ApproveAtomResponse, approve)
@@ -152,33 +158,36 @@ class FleetServicer(control_pb2_grpc.FleetServiceServicer):
         )
         return control_pb2.FleetTestConnectionResponse(atom=row.name, result=result.test_connection)
 
-    def _shown(self, sql: Connection, row: fleet.AtomRow) -> control_pb2.Atom:
-        """The row, with what this controller knows better when it holds the stream."""
-        desired = deployments.desired(sql, row.environment_id, row.molecule_id)
-        shown = control_pb2.Atom(
-            atom_id=row.atom_id,
-            name=row.name,
-            environment_id=row.environment_id,
-            environment=environments.find(sql, row.environment_id).name,
-            molecule_id=row.molecule_id,
-            desired_generation=desired.generation if desired else 0,
-            phase=row.phase,
-            seal_public_key=row.seal_public_key,
-            seal_key_fingerprint=fingerprint(row.seal_public_key),
-        )
-        for name in ("description", "observed", "status", "heartbeat"):
-            if body := getattr(row, name):
-                getattr(shown, name).ParseFromString(body)
-        session = self._core.hub.session(row.atom_id)
-        draining, last_seen_ms = row.draining, row.last_seen_ms
-        if session is not None:
-            draining, last_seen_ms = session.draining, max(last_seen_ms, session.last_seen_ms)
-            shown.heartbeat.CopyFrom(session.heartbeat)
-        connected = "draining" if draining else "online"
-        shown.state = row.state if row.state != "approved" else connected if row.connected else "offline"
-        shown.enrolled_at.FromMilliseconds(row.enrolled_ms)
-        if last_seen_ms:
-            shown.last_seen_at.FromMilliseconds(last_seen_ms)
-        if row.certificate_expires_ms:
-            shown.certificate_expires_at.FromMilliseconds(row.certificate_expires_ms)
-        return shown
+
+def shown_atom(core: Core, sql: Connection, row: fleet.AtomRow) -> control_pb2.Atom:
+    """The row, with what this controller knows better when it holds the stream."""
+    desired = deployments.desired(sql, row.environment_id, row.molecule_id)
+    shown = control_pb2.Atom(
+        atom_id=row.atom_id,
+        name=row.name,
+        environment_id=row.environment_id,
+        environment=environments.find(sql, row.environment_id).name,
+        molecule_id=row.molecule_id,
+        desired_generation=desired.generation if desired else 0,
+        phase=row.phase,
+        seal_public_key=row.seal_public_key,
+        seal_key_fingerprint=fingerprint(row.seal_public_key),
+    )
+    for name in ("description", "observed", "status", "heartbeat"):
+        if body := getattr(row, name):
+            getattr(shown, name).ParseFromString(body)
+    session = core.hub.session(row.atom_id)
+    draining, last_seen_ms = row.draining, row.last_seen_ms
+    if session is not None:
+        draining, last_seen_ms = session.draining, max(last_seen_ms, session.last_seen_ms)
+        shown.heartbeat.CopyFrom(session.heartbeat)
+    connected = "draining" if draining else "online"
+    if row.state == "quarantined":
+        shown.status.CopyFrom(status_of(DativeError(row.quarantine, code=QUARANTINED, where=row.name)))
+    shown.state = row.state if row.state != "approved" else connected if row.connected else "offline"
+    shown.enrolled_at.FromMilliseconds(row.enrolled_ms)
+    if last_seen_ms:
+        shown.last_seen_at.FromMilliseconds(last_seen_ms)
+    if row.certificate_expires_ms:
+        shown.certificate_expires_at.FromMilliseconds(row.certificate_expires_ms)
+    return shown

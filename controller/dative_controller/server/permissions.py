@@ -50,6 +50,13 @@ _TABLE: dict[str, dict[str, Permission]] = {
         "DrainAtom": Permission(OPERATORS, changes=True),
         "TestConnection": Permission(OPERATORS, changes=True),
     },
+    "MoleculeService": {
+        "CreateMolecule": Permission(ADMINS, changes=True),
+        "SetMolecule": Permission(ADMINS, changes=True),
+        "RemoveMolecule": Permission(ADMINS, changes=True),
+        "ListMolecules": Permission(VIEWERS),
+        "GetMolecule": Permission(VIEWERS),
+    },
     "DeploymentService": {
         "GetDesired": Permission(VIEWERS),
         "PutBlob": Permission(DEPLOYERS),  # content by its digest; what it is for is audited with the deployment

@@ -17,7 +17,8 @@ from dative_controller.store.schema import answered_request, change, organizatio
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """kind: "trust" | "desired" (environment, molecule) | "command" (atom) | "atom" (revoked, approved, a newer stream)."""
+    """kind: "trust" | "desired" (environment, molecule) | "command" (atom) | "atom" (revoked, approved, quarantined, a newer
+    stream) | "molecule" (its settings)."""
 
     kind: str
     environment_id: str = ""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dative.errors import control as codes
+from dative.errors.molecules import QUARANTINED
 from dative.v1 import agent_pb2, types_pb2
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dative_controller.signing.tokens import matches, token_hash
@@ -16,6 +17,8 @@ from dative_controller.store.resolve import one
 from dative_controller.store.schema import atom, join_token, organization
 
 AtomRow = Row[Any]
+TWIN_WITHIN_MS = 60_000
+"""Two that fence each other take turns within seconds; an hour later it is a restored copy that replaces the first."""
 
 
 def add_token(
@@ -114,10 +117,12 @@ def listed(connection: Connection, environment_id: str | None = None, molecule_i
 
 
 def admit(connection: Connection, atom_id: str) -> AtomRow:
-    """The atom, when it may speak. Errors: fleet.atom_revoked, fleet.atom_pending."""
+    """The atom, when it may speak. Errors: fleet.atom_revoked, fleet.atom_pending, fleet.atom_quarantined."""
     row = by_id(connection, atom_id)
     if row is None or row.state == "revoked":
         raise refuse(codes.ATOM_REVOKED, f"atom {atom_id} is not of this fleet (any more)", atom_id)
+    if row.state == "quarantined":
+        raise refuse(QUARANTINED, row.quarantine, row.name)
     if row.state == "pending":
         raise refuse(codes.ATOM_PENDING, f"atom {row.name} is not approved yet", row.name)
     return row
@@ -150,6 +155,49 @@ class Greeting:
     phase: int
     status: bytes
     draining: bool
+    boot_nonce: str = ""
+    instance_id: str = ""
+
+    @property
+    def host(self) -> str:
+        return types_pb2.AtomDescription.FromString(self.description).host
+
+
+def twin_of(row: AtomRow, greeting: Greeting, now_ms: int) -> str:
+    """Why two processes seem to run with this atom's identity; "": nothing says so. row: before this greeting.
+
+    A process draws its nonce when it starts, so that one which comes back after another one was there has been alive
+    all the while. A restart brings a nonce never seen; a quick reconnect brings the same one.
+    """
+    nonce = greeting.boot_nonce
+    if not nonce or nonce == row.boot_nonce or nonce != row.former_nonce:
+        return ""
+    if now_ms - row.nonce_changed_ms > TWIN_WITHIN_MS:
+        return ""
+    here = types_pb2.AtomDescription.FromString(row.description or b"").host
+    hosts = f"on {greeting.host or '?'} and on {here or '?'}"
+    what = "its disk was cloned" if greeting.instance_id == row.instance_id else "its keys were copied"
+    return f"two processes run as atom {row.name}, {hosts}, and take turns in connecting: {what}"
+
+
+def quarantine(connection: Connection, atom_id: str, why: str) -> bool:
+    """From now on it is refused everywhere, and its certificate with it. False: it was not approved any more."""
+    statement = update(atom).where(atom.c.atom_id == atom_id, atom.c.state == "approved")
+    done = connection.execute(statement.values(state="quarantined", quarantine=why, connected=False))
+    return done.rowcount == 1
+
+
+def _nonces(greeting: Greeting, now_ms: int) -> dict[str, Any]:
+    """The columns that remember the last two processes of an atom."""
+    if not greeting.boot_nonce:
+        return {}
+    same = atom.c.boot_nonce == greeting.boot_nonce
+    return {
+        "former_nonce": case((same, atom.c.former_nonce), else_=atom.c.boot_nonce),
+        "nonce_changed_ms": case((same, atom.c.nonce_changed_ms), else_=now_ms),
+        "boot_nonce": greeting.boot_nonce,
+        "instance_id": greeting.instance_id,
+    }
 
 
 def open_session(connection: Connection, atom_id: str, greeting: Greeting, controller_id: str, now_ms: int) -> int:
@@ -173,6 +221,7 @@ def open_session(connection: Connection, atom_id: str, greeting: Greeting, contr
                 status=greeting.status,
                 acked_epoch=greeting.observed.release_epoch,
                 acked_generation=greeting.observed.generation,
+                **_nonces(greeting, now_ms),
             )
             .returning(atom.c.session)
         ).scalar_one()

@@ -90,7 +90,7 @@ atom = _table(
     _text("environment_id"),
     _text("molecule_id"),
     _text("name"),
-    _text("state"),  # "pending" | "approved" | "revoked"
+    _text("state"),  # "pending" | "approved" | "revoked" | "quarantined"
     _bytes("description"),
     _bytes("seal_public_key"),
     _bytes("csr"),
@@ -111,9 +111,22 @@ atom = _table(
     _int("acked_generation"),
     _bytes("heartbeat"),
     _bytes("components"),
+    # The process that connected last, and the one before it: when the former comes back, both are alive.
+    _text("boot_nonce"),
+    _text("former_nonce"),
+    _text("instance_id"),
+    _int("nonce_changed_ms"),
+    _text("quarantine"),  # why, when the state is "quarantined"
     UniqueConstraint("environment_id", "name"),
     UniqueConstraint("token_id", "key_digest"),
     Index(None, "environment_id", "molecule_id"),
+)
+# Those with settings; a molecule without a row is a name that atoms share.
+molecule = _table(
+    "molecule", _key("environment_id"), _key("name"), _int("version"), _int("created_ms"), _bytes("settings")
+)
+molecule_status = _table(
+    "molecule_status", _key("environment_id"), _key("name"), _int("term"), _int("observed_ms"), _bytes("body")
 )
 join_token = _table(
     "join_token",
@@ -163,6 +176,32 @@ deployment = _table(
 )
 deployment_blob = _table("deployment_blob", _key("deployment_id"), _key("digest"), Index(None, "digest"))
 desired_state = _table("desired_state", _key("environment_id"), _key("molecule_id"), _text("deployment_id"))
+# A deployment that goes member by member; without a row it went to every atom at once.
+rollout = _table(
+    "rollout",
+    _key("deployment_id"),
+    _text("environment_id"),
+    _text("molecule_id"),
+    _text("base_id"),  # the deployment that ran before: what members have until it is their turn
+    _text("state"),  # "rolling" | "done" | "halted" | "returned" | "superseded"
+    _text("reason"),
+    _text("failed_atom_id"),
+    _int("max_unavailable", default=1),
+    _int("gate_ms"),
+    _int("activate_ms"),
+    _bytes("return_envelope"),
+    _int("return_until_ms"),
+    _int("returned_as"),
+    Index(None, "state"),
+)
+rollout_member = _table(
+    "rollout_member",
+    _key("deployment_id"),
+    _key("atom_id"),
+    _text("step"),  # "activating" | "gating" | "passed" | "failed"
+    _int("admitted_ms"),
+    _int("active_ms"),
+)
 atom_ack = _table("atom_ack", _key("deployment_id"), _key("atom_id"), _int("phase"), _bytes("status"), _int("at_ms"))
 
 execution = _table(
@@ -178,8 +217,22 @@ execution = _table(
     _int("reported_ms"),
     _text("trace_id"),
     _bytes("body"),
+    _int("fencing_token"),
     Index(None, "environment_id", "process"),
     Index(None, "trace_id"),
+)
+# Who had an execution when: one row an assignment and attempt, told by its owner or by those who took over.
+execution_attempt = _table(
+    "execution_attempt",
+    _key("execution_id"),
+    _int("fencing_token", primary=True),
+    _int("attempt", primary=True),
+    _text("atom_id"),
+    _int("state"),
+    _int("started_ms"),
+    _int("ended_ms"),
+    _text("reason"),
+    _text("trace_id"),
 )
 dead_letter = _table(
     "dead_letter",
@@ -306,7 +359,7 @@ answered_request = _table(
 change = _table(
     "change",
     _int("sequence", primary=True),
-    _text("kind"),  # "trust" | "desired" | "command" | "atom"
+    _text("kind"),  # "trust" | "desired" | "command" | "atom" | "molecule"
     _text("environment_id"),
     _text("molecule_id"),
     _text("atom_id"),

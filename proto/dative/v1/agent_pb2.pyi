@@ -26,7 +26,7 @@ class EnrollAtomRequest(_message.Message):
     def __init__(self, join_token: _Optional[str] = ..., csr_der: _Optional[bytes] = ..., seal_public_key: _Optional[bytes] = ..., description: _Optional[_Union[_types_pb2.AtomDescription, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class EnrollAtomResponse(_message.Message):
-    __slots__ = ("atom_id", "name", "organization_id", "environment_id", "environment", "molecule_id", "certificate_chain_pem", "ca_certificate_pem", "trust_envelope", "endpoints", "retry_after")
+    __slots__ = ("atom_id", "name", "organization_id", "environment_id", "environment", "molecule_id", "certificate_chain_pem", "ca_certificate_pem", "trust_envelope", "endpoints", "retry_after", "molecule_settings")
     ATOM_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ORGANIZATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class EnrollAtomResponse(_message.Message):
     TRUST_ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
+    MOLECULE_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     atom_id: str
     name: str
     organization_id: str
@@ -49,10 +50,11 @@ class EnrollAtomResponse(_message.Message):
     trust_envelope: bytes
     endpoints: _containers.RepeatedScalarFieldContainer[str]
     retry_after: _duration_pb2.Duration
-    def __init__(self, atom_id: _Optional[str] = ..., name: _Optional[str] = ..., organization_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., environment: _Optional[str] = ..., molecule_id: _Optional[str] = ..., certificate_chain_pem: _Optional[bytes] = ..., ca_certificate_pem: _Optional[bytes] = ..., trust_envelope: _Optional[bytes] = ..., endpoints: _Optional[_Iterable[str]] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    molecule_settings: _types_pb2.MoleculeSettings
+    def __init__(self, atom_id: _Optional[str] = ..., name: _Optional[str] = ..., organization_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., environment: _Optional[str] = ..., molecule_id: _Optional[str] = ..., certificate_chain_pem: _Optional[bytes] = ..., ca_certificate_pem: _Optional[bytes] = ..., trust_envelope: _Optional[bytes] = ..., endpoints: _Optional[_Iterable[str]] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., molecule_settings: _Optional[_Union[_types_pb2.MoleculeSettings, _Mapping]] = ...) -> None: ...
 
 class ConnectRequest(_message.Message):
-    __slots__ = ("sequence", "hello", "heartbeat", "desired_state_ack", "status_report", "command_result", "goodbye")
+    __slots__ = ("sequence", "hello", "heartbeat", "desired_state_ack", "status_report", "command_result", "goodbye", "molecule_status")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +62,7 @@ class ConnectRequest(_message.Message):
     STATUS_REPORT_FIELD_NUMBER: _ClassVar[int]
     COMMAND_RESULT_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    MOLECULE_STATUS_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     hello: Hello
     heartbeat: Heartbeat
@@ -67,26 +70,29 @@ class ConnectRequest(_message.Message):
     status_report: StatusReport
     command_result: CommandResult
     goodbye: Goodbye
-    def __init__(self, sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., desired_state_ack: _Optional[_Union[DesiredStateAck, _Mapping]] = ..., status_report: _Optional[_Union[StatusReport, _Mapping]] = ..., command_result: _Optional[_Union[CommandResult, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    molecule_status: _types_pb2.MoleculeStatus
+    def __init__(self, sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., desired_state_ack: _Optional[_Union[DesiredStateAck, _Mapping]] = ..., status_report: _Optional[_Union[StatusReport, _Mapping]] = ..., command_result: _Optional[_Union[CommandResult, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., molecule_status: _Optional[_Union[_types_pb2.MoleculeStatus, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
-    __slots__ = ("welcome", "heartbeat_ack", "desired_state", "command", "reconnect", "report_full_state")
+    __slots__ = ("welcome", "heartbeat_ack", "desired_state", "command", "reconnect", "report_full_state", "molecule_config")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_ACK_FIELD_NUMBER: _ClassVar[int]
     DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     RECONNECT_FIELD_NUMBER: _ClassVar[int]
     REPORT_FULL_STATE_FIELD_NUMBER: _ClassVar[int]
+    MOLECULE_CONFIG_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     heartbeat_ack: HeartbeatAck
     desired_state: DesiredState
     command: Command
     reconnect: Reconnect
     report_full_state: ReportFullState
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., reconnect: _Optional[_Union[Reconnect, _Mapping]] = ..., report_full_state: _Optional[_Union[ReportFullState, _Mapping]] = ...) -> None: ...
+    molecule_config: MoleculeConfig
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., desired_state: _Optional[_Union[DesiredState, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., reconnect: _Optional[_Union[Reconnect, _Mapping]] = ..., report_full_state: _Optional[_Union[ReportFullState, _Mapping]] = ..., molecule_config: _Optional[_Union[MoleculeConfig, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_min", "protocol_max", "capabilities", "description", "observed", "phase", "status", "trust_version", "revocation_version", "draining", "slots")
+    __slots__ = ("protocol_min", "protocol_max", "capabilities", "description", "observed", "phase", "status", "trust_version", "revocation_version", "draining", "slots", "boot_nonce", "instance_id")
     PROTOCOL_MIN_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_MAX_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +104,8 @@ class Hello(_message.Message):
     REVOCATION_VERSION_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
+    BOOT_NONCE_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     protocol_min: int
     protocol_max: int
     capabilities: _containers.RepeatedScalarFieldContainer[str]
@@ -109,23 +117,33 @@ class Hello(_message.Message):
     revocation_version: int
     draining: bool
     slots: int
-    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., description: _Optional[_Union[_types_pb2.AtomDescription, _Mapping]] = ..., observed: _Optional[_Union[_types_pb2.ObservedState, _Mapping]] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., trust_version: _Optional[int] = ..., revocation_version: _Optional[int] = ..., draining: _Optional[bool] = ..., slots: _Optional[int] = ...) -> None: ...
+    boot_nonce: str
+    instance_id: str
+    def __init__(self, protocol_min: _Optional[int] = ..., protocol_max: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., description: _Optional[_Union[_types_pb2.AtomDescription, _Mapping]] = ..., observed: _Optional[_Union[_types_pb2.ObservedState, _Mapping]] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., trust_version: _Optional[int] = ..., revocation_version: _Optional[int] = ..., draining: _Optional[bool] = ..., slots: _Optional[int] = ..., boot_nonce: _Optional[str] = ..., instance_id: _Optional[str] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("session_id", "protocol", "heartbeat_interval", "reconnect_jitter", "controller_time", "store_epoch")
+    __slots__ = ("session_id", "protocol", "heartbeat_interval", "reconnect_jitter", "controller_time", "store_epoch", "molecule_config")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     RECONNECT_JITTER_FIELD_NUMBER: _ClassVar[int]
     CONTROLLER_TIME_FIELD_NUMBER: _ClassVar[int]
     STORE_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MOLECULE_CONFIG_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     protocol: int
     heartbeat_interval: _duration_pb2.Duration
     reconnect_jitter: _duration_pb2.Duration
     controller_time: _timestamp_pb2.Timestamp
     store_epoch: int
-    def __init__(self, session_id: _Optional[str] = ..., protocol: _Optional[int] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reconnect_jitter: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., controller_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., store_epoch: _Optional[int] = ...) -> None: ...
+    molecule_config: MoleculeConfig
+    def __init__(self, session_id: _Optional[str] = ..., protocol: _Optional[int] = ..., heartbeat_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reconnect_jitter: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., controller_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., store_epoch: _Optional[int] = ..., molecule_config: _Optional[_Union[MoleculeConfig, _Mapping]] = ...) -> None: ...
+
+class MoleculeConfig(_message.Message):
+    __slots__ = ("settings",)
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    settings: _types_pb2.MoleculeSettings
+    def __init__(self, settings: _Optional[_Union[_types_pb2.MoleculeSettings, _Mapping]] = ...) -> None: ...
 
 class DesiredState(_message.Message):
     __slots__ = ("environment_id", "molecule_id", "release_epoch", "generation", "nonce", "manifest_envelope", "manifest_digest", "trust_envelope", "freshness_envelope", "fetch_jitter", "traceparent", "trust_chain")

@@ -300,6 +300,106 @@ class GetSealedSecretsResponse(_message.Message):
     version: int
     def __init__(self, sealed_set: _Optional[bytes] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
+class Molecule(_message.Message):
+    __slots__ = ("environment_id", "environment", "name", "settings", "created_at", "atoms", "status")
+    ENVIRONMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ATOMS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    environment_id: str
+    environment: str
+    name: str
+    settings: _types_pb2.MoleculeSettings
+    created_at: _timestamp_pb2.Timestamp
+    atoms: _containers.RepeatedCompositeFieldContainer[Atom]
+    status: _types_pb2.MoleculeStatus
+    def __init__(self, environment_id: _Optional[str] = ..., environment: _Optional[str] = ..., name: _Optional[str] = ..., settings: _Optional[_Union[_types_pb2.MoleculeSettings, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., atoms: _Optional[_Iterable[_Union[Atom, _Mapping]]] = ..., status: _Optional[_Union[_types_pb2.MoleculeStatus, _Mapping]] = ...) -> None: ...
+
+class CreateMoleculeRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "name", "settings")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    name: str
+    settings: _types_pb2.MoleculeSettings
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., name: _Optional[str] = ..., settings: _Optional[_Union[_types_pb2.MoleculeSettings, _Mapping]] = ...) -> None: ...
+
+class CreateMoleculeResponse(_message.Message):
+    __slots__ = ("molecule", "warnings")
+    MOLECULE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    molecule: Molecule
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, molecule: _Optional[_Union[Molecule, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListMoleculesRequest(_message.Message):
+    __slots__ = ("environment",)
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    environment: str
+    def __init__(self, environment: _Optional[str] = ...) -> None: ...
+
+class ListMoleculesResponse(_message.Message):
+    __slots__ = ("molecules",)
+    MOLECULES_FIELD_NUMBER: _ClassVar[int]
+    molecules: _containers.RepeatedCompositeFieldContainer[Molecule]
+    def __init__(self, molecules: _Optional[_Iterable[_Union[Molecule, _Mapping]]] = ...) -> None: ...
+
+class GetMoleculeRequest(_message.Message):
+    __slots__ = ("environment", "name")
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    environment: str
+    name: str
+    def __init__(self, environment: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class GetMoleculeResponse(_message.Message):
+    __slots__ = ("molecule",)
+    MOLECULE_FIELD_NUMBER: _ClassVar[int]
+    molecule: Molecule
+    def __init__(self, molecule: _Optional[_Union[Molecule, _Mapping]] = ...) -> None: ...
+
+class SetMoleculeRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "name", "expected_version", "settings")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    name: str
+    expected_version: int
+    settings: _types_pb2.MoleculeSettings
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., name: _Optional[str] = ..., expected_version: _Optional[int] = ..., settings: _Optional[_Union[_types_pb2.MoleculeSettings, _Mapping]] = ...) -> None: ...
+
+class SetMoleculeResponse(_message.Message):
+    __slots__ = ("molecule", "warnings")
+    MOLECULE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    molecule: Molecule
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, molecule: _Optional[_Union[Molecule, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RemoveMoleculeRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "name")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    name: str
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class RemoveMoleculeResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class Atom(_message.Message):
     __slots__ = ("atom_id", "name", "environment_id", "molecule_id", "state", "description", "observed", "desired_generation", "phase", "status", "enrolled_at", "last_seen_at", "certificate_expires_at", "heartbeat", "seal_public_key", "seal_key_fingerprint", "environment")
     ATOM_ID_FIELD_NUMBER: _ClassVar[int]
@@ -519,18 +619,54 @@ class MissingBlobsResponse(_message.Message):
     def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateDeploymentRequest(_message.Message):
-    __slots__ = ("request_id", "manifest_envelope", "expected_check_index", "reason", "kind")
+    __slots__ = ("request_id", "manifest_envelope", "expected_check_index", "reason", "kind", "rollout")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_CHECK_INDEX_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     manifest_envelope: bytes
     expected_check_index: int
     reason: str
     kind: str
-    def __init__(self, request_id: _Optional[str] = ..., manifest_envelope: _Optional[bytes] = ..., expected_check_index: _Optional[int] = ..., reason: _Optional[str] = ..., kind: _Optional[str] = ...) -> None: ...
+    rollout: RolloutPolicy
+    def __init__(self, request_id: _Optional[str] = ..., manifest_envelope: _Optional[bytes] = ..., expected_check_index: _Optional[int] = ..., reason: _Optional[str] = ..., kind: _Optional[str] = ..., rollout: _Optional[_Union[RolloutPolicy, _Mapping]] = ...) -> None: ...
+
+class RolloutPolicy(_message.Message):
+    __slots__ = ("max_unavailable", "gate", "activate_within", "return_envelope")
+    MAX_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATE_WITHIN_FIELD_NUMBER: _ClassVar[int]
+    RETURN_ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    max_unavailable: int
+    gate: _duration_pb2.Duration
+    activate_within: _duration_pb2.Duration
+    return_envelope: bytes
+    def __init__(self, max_unavailable: _Optional[int] = ..., gate: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., activate_within: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., return_envelope: _Optional[bytes] = ...) -> None: ...
+
+class Rollout(_message.Message):
+    __slots__ = ("deployment_id", "state", "reason", "failed_atom", "max_unavailable", "gate", "can_return", "returned_as", "return_until")
+    DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FAILED_ATOM_FIELD_NUMBER: _ClassVar[int]
+    MAX_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    CAN_RETURN_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_AS_FIELD_NUMBER: _ClassVar[int]
+    RETURN_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    deployment_id: str
+    state: str
+    reason: str
+    failed_atom: str
+    max_unavailable: int
+    gate: _duration_pb2.Duration
+    can_return: bool
+    returned_as: int
+    return_until: _timestamp_pb2.Timestamp
+    def __init__(self, deployment_id: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., failed_atom: _Optional[str] = ..., max_unavailable: _Optional[int] = ..., gate: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., can_return: _Optional[bool] = ..., returned_as: _Optional[int] = ..., return_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateDeploymentResponse(_message.Message):
     __slots__ = ("deployment_id", "generation")
@@ -575,28 +711,34 @@ class WatchDeploymentRequest(_message.Message):
     def __init__(self, deployment_id: _Optional[str] = ...) -> None: ...
 
 class WatchDeploymentResponse(_message.Message):
-    __slots__ = ("deployment", "atoms", "done")
+    __slots__ = ("deployment", "atoms", "done", "rollout")
     DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
     ATOMS_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     deployment: Deployment
     atoms: _containers.RepeatedCompositeFieldContainer[AtomProgress]
     done: bool
-    def __init__(self, deployment: _Optional[_Union[Deployment, _Mapping]] = ..., atoms: _Optional[_Iterable[_Union[AtomProgress, _Mapping]]] = ..., done: _Optional[bool] = ...) -> None: ...
+    rollout: Rollout
+    def __init__(self, deployment: _Optional[_Union[Deployment, _Mapping]] = ..., atoms: _Optional[_Iterable[_Union[AtomProgress, _Mapping]]] = ..., done: _Optional[bool] = ..., rollout: _Optional[_Union[Rollout, _Mapping]] = ...) -> None: ...
 
 class AtomProgress(_message.Message):
-    __slots__ = ("atom_id", "name", "phase", "status", "online")
+    __slots__ = ("atom_id", "name", "phase", "status", "online", "step", "gate_until")
     ATOM_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ONLINE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    GATE_UNTIL_FIELD_NUMBER: _ClassVar[int]
     atom_id: str
     name: str
     phase: _types_pb2.Phase
     status: _types_pb2.Status
     online: bool
-    def __init__(self, atom_id: _Optional[str] = ..., name: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., online: _Optional[bool] = ...) -> None: ...
+    step: str
+    gate_until: _timestamp_pb2.Timestamp
+    def __init__(self, atom_id: _Optional[str] = ..., name: _Optional[str] = ..., phase: _Optional[_Union[_types_pb2.Phase, str]] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., online: _Optional[bool] = ..., step: _Optional[str] = ..., gate_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListDeploymentsRequest(_message.Message):
     __slots__ = ("environment", "molecule", "page_size", "before_generation")

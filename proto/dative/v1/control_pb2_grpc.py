@@ -961,6 +961,256 @@ class FleetService:
             _registered_method=True)
 
 
+class MoleculeServiceStub:
+    """Molecules: how the atoms of one site find each other, and what they say of themselves. A molecule without settings is
+    only a name that its atoms share.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.CreateMolecule = channel.unary_unary(
+                '/dative.v1.MoleculeService/CreateMolecule',
+                request_serializer=dative_dot_v1_dot_control__pb2.CreateMoleculeRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.CreateMoleculeResponse.FromString,
+                _registered_method=True)
+        self.ListMolecules = channel.unary_unary(
+                '/dative.v1.MoleculeService/ListMolecules',
+                request_serializer=dative_dot_v1_dot_control__pb2.ListMoleculesRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ListMoleculesResponse.FromString,
+                _registered_method=True)
+        self.GetMolecule = channel.unary_unary(
+                '/dative.v1.MoleculeService/GetMolecule',
+                request_serializer=dative_dot_v1_dot_control__pb2.GetMoleculeRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.GetMoleculeResponse.FromString,
+                _registered_method=True)
+        self.SetMolecule = channel.unary_unary(
+                '/dative.v1.MoleculeService/SetMolecule',
+                request_serializer=dative_dot_v1_dot_control__pb2.SetMoleculeRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.SetMoleculeResponse.FromString,
+                _registered_method=True)
+        self.RemoveMolecule = channel.unary_unary(
+                '/dative.v1.MoleculeService/RemoveMolecule',
+                request_serializer=dative_dot_v1_dot_control__pb2.RemoveMoleculeRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.RemoveMoleculeResponse.FromString,
+                _registered_method=True)
+
+
+class MoleculeServiceServicer:
+    """Molecules: how the atoms of one site find each other, and what they say of themselves. A molecule without settings is
+    only a name that its atoms share.
+    """
+
+    def CreateMolecule(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMolecules(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMolecule(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMolecule(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveMolecule(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_MoleculeServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'CreateMolecule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateMolecule,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.CreateMoleculeRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.CreateMoleculeResponse.SerializeToString,
+            ),
+            'ListMolecules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMolecules,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ListMoleculesRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ListMoleculesResponse.SerializeToString,
+            ),
+            'GetMolecule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMolecule,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.GetMoleculeRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.GetMoleculeResponse.SerializeToString,
+            ),
+            'SetMolecule': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMolecule,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.SetMoleculeRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.SetMoleculeResponse.SerializeToString,
+            ),
+            'RemoveMolecule': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveMolecule,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.RemoveMoleculeRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.RemoveMoleculeResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'dative.v1.MoleculeService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('dative.v1.MoleculeService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class MoleculeService:
+    """Molecules: how the atoms of one site find each other, and what they say of themselves. A molecule without settings is
+    only a name that its atoms share.
+    """
+
+    @staticmethod
+    def CreateMolecule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.MoleculeService/CreateMolecule',
+            dative_dot_v1_dot_control__pb2.CreateMoleculeRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.CreateMoleculeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMolecules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.MoleculeService/ListMolecules',
+            dative_dot_v1_dot_control__pb2.ListMoleculesRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ListMoleculesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMolecule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.MoleculeService/GetMolecule',
+            dative_dot_v1_dot_control__pb2.GetMoleculeRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.GetMoleculeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMolecule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.MoleculeService/SetMolecule',
+            dative_dot_v1_dot_control__pb2.SetMoleculeRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.SetMoleculeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveMolecule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.MoleculeService/RemoveMolecule',
+            dative_dot_v1_dot_control__pb2.RemoveMoleculeRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.RemoveMoleculeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class DeploymentServiceStub:
     """Missing associated documentation comment in .proto file."""
 

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -106,7 +107,7 @@ class Counts(_message.Message):
     def __init__(self, read: _Optional[int] = ..., written: _Optional[int] = ..., filtered: _Optional[int] = ..., returned: _Optional[int] = ..., dead_lettered: _Optional[int] = ..., masked: _Optional[int] = ..., batches: _Optional[int] = ...) -> None: ...
 
 class Execution(_message.Message):
-    __slots__ = ("execution_id", "environment_id", "molecule_id", "atom_id", "process", "process_version", "trigger", "planned_at", "started_at", "finished_at", "state", "counts", "attempt", "trace_id", "failure", "manifest_digest", "retry_of", "steps")
+    __slots__ = ("execution_id", "environment_id", "molecule_id", "atom_id", "process", "process_version", "trigger", "planned_at", "started_at", "finished_at", "state", "counts", "attempt", "trace_id", "failure", "manifest_digest", "retry_of", "steps", "fencing_token", "attempts")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_ID_FIELD_NUMBER: _ClassVar[int]
     MOLECULE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +126,8 @@ class Execution(_message.Message):
     MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
     RETRY_OF_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    FENCING_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     environment_id: str
     molecule_id: str
@@ -143,7 +146,146 @@ class Execution(_message.Message):
     manifest_digest: str
     retry_of: str
     steps: _containers.RepeatedCompositeFieldContainer[StepCounts]
-    def __init__(self, execution_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., molecule_id: _Optional[str] = ..., atom_id: _Optional[str] = ..., process: _Optional[str] = ..., process_version: _Optional[int] = ..., trigger: _Optional[str] = ..., planned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[ExecutionState, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., attempt: _Optional[int] = ..., trace_id: _Optional[str] = ..., failure: _Optional[_Union[Status, _Mapping]] = ..., manifest_digest: _Optional[str] = ..., retry_of: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepCounts, _Mapping]]] = ...) -> None: ...
+    fencing_token: int
+    attempts: _containers.RepeatedCompositeFieldContainer[Attempt]
+    def __init__(self, execution_id: _Optional[str] = ..., environment_id: _Optional[str] = ..., molecule_id: _Optional[str] = ..., atom_id: _Optional[str] = ..., process: _Optional[str] = ..., process_version: _Optional[int] = ..., trigger: _Optional[str] = ..., planned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[ExecutionState, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., attempt: _Optional[int] = ..., trace_id: _Optional[str] = ..., failure: _Optional[_Union[Status, _Mapping]] = ..., manifest_digest: _Optional[str] = ..., retry_of: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepCounts, _Mapping]]] = ..., fencing_token: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ...) -> None: ...
+
+class Attempt(_message.Message):
+    __slots__ = ("attempt", "atom_id", "atom", "fencing_token", "started_at", "ended_at", "reason", "trace_id")
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    ATOM_ID_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    FENCING_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    attempt: int
+    atom_id: str
+    atom: str
+    fencing_token: int
+    started_at: _timestamp_pb2.Timestamp
+    ended_at: _timestamp_pb2.Timestamp
+    reason: str
+    trace_id: str
+    def __init__(self, attempt: _Optional[int] = ..., atom_id: _Optional[str] = ..., atom: _Optional[str] = ..., fencing_token: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., trace_id: _Optional[str] = ...) -> None: ...
+
+class MoleculeSettings(_message.Message):
+    __slots__ = ("version", "etcd_endpoints", "etcd_ca_pem", "etcd_user", "journal", "lease_ttl")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ETCD_ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    ETCD_CA_PEM_FIELD_NUMBER: _ClassVar[int]
+    ETCD_USER_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    LEASE_TTL_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    etcd_endpoints: _containers.RepeatedScalarFieldContainer[str]
+    etcd_ca_pem: str
+    etcd_user: str
+    journal: str
+    lease_ttl: _duration_pb2.Duration
+    def __init__(self, version: _Optional[int] = ..., etcd_endpoints: _Optional[_Iterable[str]] = ..., etcd_ca_pem: _Optional[str] = ..., etcd_user: _Optional[str] = ..., journal: _Optional[str] = ..., lease_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class MoleculeStatus(_message.Message):
+    __slots__ = ("observed_at", "observer", "term", "leader", "members", "history", "etcd", "failures_tolerated", "pending", "assigned", "running", "quarantined")
+    OBSERVED_AT_FIELD_NUMBER: _ClassVar[int]
+    OBSERVER_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    ETCD_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_TOLERATED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    observed_at: _timestamp_pb2.Timestamp
+    observer: str
+    term: int
+    leader: str
+    members: _containers.RepeatedCompositeFieldContainer[MoleculeMember]
+    history: _containers.RepeatedCompositeFieldContainer[MoleculeLeader]
+    etcd: EtcdStatus
+    failures_tolerated: int
+    pending: int
+    assigned: int
+    running: int
+    quarantined: _containers.RepeatedCompositeFieldContainer[QuarantinedMember]
+    def __init__(self, observed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observer: _Optional[str] = ..., term: _Optional[int] = ..., leader: _Optional[str] = ..., members: _Optional[_Iterable[_Union[MoleculeMember, _Mapping]]] = ..., history: _Optional[_Iterable[_Union[MoleculeLeader, _Mapping]]] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., failures_tolerated: _Optional[int] = ..., pending: _Optional[int] = ..., assigned: _Optional[int] = ..., running: _Optional[int] = ..., quarantined: _Optional[_Iterable[_Union[QuarantinedMember, _Mapping]]] = ...) -> None: ...
+
+class MoleculeMember(_message.Message):
+    __slots__ = ("atom_id", "name", "host", "version", "slots", "assigned", "running", "draining", "ready")
+    ATOM_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    atom_id: str
+    name: str
+    host: str
+    version: str
+    slots: int
+    assigned: int
+    running: int
+    draining: bool
+    ready: bool
+    def __init__(self, atom_id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., assigned: _Optional[int] = ..., running: _Optional[int] = ..., draining: _Optional[bool] = ..., ready: _Optional[bool] = ...) -> None: ...
+
+class MoleculeLeader(_message.Message):
+    __slots__ = ("term", "atom_id", "name", "since")
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    ATOM_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    term: int
+    atom_id: str
+    name: str
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, term: _Optional[int] = ..., atom_id: _Optional[str] = ..., name: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class EtcdStatus(_message.Message):
+    __slots__ = ("cluster_id", "members", "answering", "quorum", "versions", "database_bytes", "database_bytes_max", "alarms")
+    class VersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERING_FIELD_NUMBER: _ClassVar[int]
+    QUORUM_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
+    ALARMS_FIELD_NUMBER: _ClassVar[int]
+    cluster_id: str
+    members: int
+    answering: int
+    quorum: bool
+    versions: _containers.ScalarMap[str, str]
+    database_bytes: int
+    database_bytes_max: int
+    alarms: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, cluster_id: _Optional[str] = ..., members: _Optional[int] = ..., answering: _Optional[int] = ..., quorum: _Optional[bool] = ..., versions: _Optional[_Mapping[str, str]] = ..., database_bytes: _Optional[int] = ..., database_bytes_max: _Optional[int] = ..., alarms: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class QuarantinedMember(_message.Message):
+    __slots__ = ("atom_id", "name", "reason", "since")
+    ATOM_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    atom_id: str
+    name: str
+    reason: str
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, atom_id: _Optional[str] = ..., name: _Optional[str] = ..., reason: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class StepCounts(_message.Message):
     __slots__ = ("step", "verb", "documents_in", "documents_out", "documents_failed", "seconds", "rules")

@@ -13,6 +13,8 @@ from dative_controller.cli.lazy import NounGroup
 from dative_controller.cli.output import Column, moment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dative.v1.control_pb2 import Atom, Environment
 
     from dative_controller.cli.plain import Plain
@@ -72,6 +74,37 @@ def invite(app: App, environment: str | None, molecule: str, count: int, ttl: st
     app.out.item("Invitation", item, rows, name="join_token")
     app.say("  next   on the atom's host, with the token on stdin:")
     app.say(f"         dative-atom join --controller {app.context.server} --ca-pin {answer.ca_pin} --token-file -")
+    for line in _needs(app, found, molecule):
+        app.say(line)
+
+
+def _needs(app: App, environment: Environment, molecule: str) -> Iterator[str]:
+    """What an installer has to bring beside the token: secrets of etcd and the journal are nowhere but on the hosts."""
+    from dative.errors import DativeError
+    from dative.errors.control import NOT_FOUND
+    from dative.molecule_settings import MoleculeSettings
+
+    from dative_controller.cli import estate
+
+    try:
+        found = estate.molecule(app, environment.environment_id, molecule)
+    except DativeError as unknown:
+        if unknown.code is not NOT_FOUND:
+            raise
+        found = None
+    if found is None or not found.HasField("settings"):
+        if molecule != "default":
+            yield f"  note   {molecule} has no settings, so its atoms work alone; to coordinate them:"
+            yield f"         dative molecule create {molecule} --env {environment.name} --etcd URL,URL --journal URL"
+        return
+    settings = MoleculeSettings.from_wire(found.settings)
+    if settings.etcd_user:
+        yield f"  needs  the password of etcd's user {settings.etcd_user}: add --etcd-password-file FILE"
+    elif settings.etcd_tls:
+        yield "  needs  a client certificate of etcd, if it asks for one: add --etcd-cert FILE --etcd-key FILE"
+    if settings.journal_shared:
+        yield "  needs  the password of the journal's user: add --journal-password-file FILE"
+    yield "  check  dative-atom doctor, on the host, once it has joined: it tries etcd and the journal"
 
 
 @command("list", of=group)

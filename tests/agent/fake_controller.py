@@ -36,7 +36,7 @@ from dative.bundle.manifest import (
 from dative.errors import DativeError
 from dative.errors import control as codes
 from dative.letters import taken_apart
-from dative.v1 import agent_pb2, agent_pb2_grpc, telemetry_pb2, telemetry_pb2_grpc
+from dative.v1 import agent_pb2, agent_pb2_grpc, telemetry_pb2, telemetry_pb2_grpc, types_pb2
 
 
 @dataclass
@@ -96,6 +96,7 @@ class FakeController(
         self.fetches: list[tuple[str, int]] = []
         self.records: dict[str, list[telemetry_pb2.Record]] = {}
         self.batches = 0
+        self.statuses: list[types_pb2.MoleculeStatus] = []
         # what it does
         self.blobs: dict[str, bytes] = {}
         self.desired: agent_pb2.DesiredState | None = None
@@ -109,6 +110,9 @@ class FakeController(
         self.hold_blobs = asyncio.Event()
         self.hold_blobs.set()
         self.heartbeat_s = 1.0
+        self.settings: types_pb2.MoleculeSettings | None = None
+        self.knows_molecules = True
+        self.refuses: DativeError | None = None
         self.streams: set[asyncio.Queue[agent_pb2.ConnectResponse | None]] = set()
 
     # ---- listening ----------------------------------------------------------------------------------------------
@@ -170,6 +174,7 @@ class FakeController(
             ca_certificate_pem=self.ca.pem,
             trust_envelope=self.trust_envelope,
             endpoints=[f"localhost:{self.ports[1]}"],
+            molecule_settings=self.settings,
         )
         if invitation.pending:
             answer.retry_after.FromMilliseconds(20)
@@ -192,6 +197,8 @@ class FakeController(
     async def Connect(self, requests, context):
         hello = (await context.read()).hello
         self.hellos.append(hello)
+        if self.refuses is not None:
+            await rpc.abort(context, self.refuses)
         leaf = x509.load_pem_x509_certificate(context.auth_context()["x509_pem_cert"][0])
         self.serials.append(f"{leaf.serial_number:x}")
         queue: asyncio.Queue[agent_pb2.ConnectResponse | None] = asyncio.Queue()
@@ -199,6 +206,8 @@ class FakeController(
         welcome.heartbeat_interval.FromMilliseconds(int(self.heartbeat_s * 1000))
         welcome.reconnect_jitter.FromMilliseconds(100)
         welcome.controller_time.FromDatetime(self.now())
+        if self.knows_molecules:
+            welcome.molecule_config.CopyFrom(agent_pb2.MoleculeConfig(settings=self.settings))
         queue.put_nowait(agent_pb2.ConnectResponse(welcome=welcome))
         self.streams.add(queue)
         if self.desired is not None and hello.observed.manifest_digest != self.desired.manifest_digest:
@@ -225,6 +234,8 @@ class FakeController(
                 self.reports.append(message.status_report)
             elif kind == "command_result":
                 self.results.setdefault(message.command_result.command_id, []).append(message.command_result)
+            elif kind == "molecule_status":
+                self.statuses.append(message.molecule_status)
             elif kind == "goodbye":
                 self.goodbyes.append(message.goodbye.reason)
                 break
@@ -233,6 +244,9 @@ class FakeController(
     def send(self, message: agent_pb2.ConnectResponse) -> None:
         for queue in self.streams:
             queue.put_nowait(message)
+
+    def tell(self, **kind) -> None:
+        self.send(agent_pb2.ConnectResponse(**kind))
 
     def drop(self) -> None:
         for queue in self.streams:

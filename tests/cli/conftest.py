@@ -36,7 +36,11 @@ def _beside(name: str) -> ModuleType:
 
 _beside("fake_dead_letters")
 fake_controller = _beside("fake_controller")
-SERVICES = {**fake_controller.SERVICES, "XrefService": _beside("fake_xref").Xrefs}
+SERVICES = {
+    **fake_controller.SERVICES,
+    "XrefService": _beside("fake_xref").Xrefs,
+    "MoleculeService": _beside("fake_molecules").Molecules,
+}
 BOOTSTRAP = fake_controller.BOOTSTRAP
 
 PROCESS = """\

@@ -40,6 +40,7 @@ class State:
     trust: bytes = b""
     environments: dict[str, control_pb2.Environment] = field(default_factory=dict)
     sealed: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    molecules: dict[str, control_pb2.Molecule] = field(default_factory=dict)
     atoms: dict[str, control_pb2.Atom] = field(default_factory=dict)
     atom_keys: dict[str, SealKey] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)

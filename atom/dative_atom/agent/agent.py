@@ -35,7 +35,7 @@ from dative_atom.agent.content import ScheduleTrigger
 from dative_atom.agent.enrol import description
 from dative_atom.agent.executions import Executions
 from dative_atom.agent.fetch import Fetcher
-from dative_atom.agent.health import Health
+from dative_atom.agent.health import Health, rss_bytes
 from dative_atom.agent.letters import LetterCommands
 from dative_atom.agent.link import PROTOCOL, Link, LinkHooks
 from dative_atom.agent.local import LocalServer
@@ -135,9 +135,8 @@ class Agent:
             self.applier.offer,
             self._commanded,
             self._connected,
-            self.molecule.keeper.take,
             self._refused,
-            self.molecule.report.next,
+            self.molecule,
         )
         self.link = Link(self.connection, self.health, clock, hooks)
         self.renewal = Renewal(directory, self.identity, self.connection, clock)
@@ -451,9 +450,3 @@ class Agent:
                 for part in self.health.parts()
             ],
         }
-
-
-def rss_bytes() -> int:
-    """Resident memory of this process."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")

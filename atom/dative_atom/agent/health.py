@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,3 +71,9 @@ def _same(one: DativeError | None, other: DativeError | None) -> bool:
     if one is None or other is None:
         return one is other
     return (one.code, one.message) == (other.code, other.message)
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
@@ -40,12 +40,21 @@ GOODBYE_WITHIN_S = 2.0
 Stream = grpc.aio.StreamStreamCall[agent_pb2.ConnectRequest, agent_pb2.ConnectResponse]
 
 
+class MoleculeTalk(Protocol):
+    """What is heard and said of the molecule."""
+
+    def take(self, told: types_pb2.MoleculeSettings | None) -> None:
+        """The settings that the controller holds now; None: it holds none."""
+
+    def say(self) -> types_pb2.MoleculeStatus | None:
+        """What goes beside a heartbeat; None: nothing."""
+
+
 @dataclass(frozen=True)
 class LinkHooks:
     """What the link asks and tells. command: must not block, results come back through `Link.result`.
 
-    settings: what the controller holds of the molecule, None: nothing. refused: why a stream ended or was not had.
-    molecule: what to say of the molecule beside this heartbeat, None: nothing.
+    refused: why a stream ended or was not had.
     """
 
     hello: Callable[[], agent_pb2.Hello]
@@ -53,9 +62,8 @@ class LinkHooks:
     desired: Callable[[agent_pb2.DesiredState], None]
     command: Callable[[agent_pb2.Command], None]
     connected: Callable[[], None]
-    settings: Callable[[types_pb2.MoleculeSettings | None], None] = lambda _: None
-    refused: Callable[[DativeError], None] = lambda _: None
-    molecule: Callable[[], types_pb2.MoleculeStatus | None] = lambda: None
+    refused: Callable[[DativeError], None]
+    molecule: MoleculeTalk
 
 
 class _Reconnect(Exception):
@@ -269,7 +277,7 @@ class Link:
         while True:
             self._answered.clear()
             self._send(agent_pb2.ConnectRequest(heartbeat=self._hooks.heartbeat()))
-            if (status := self._hooks.molecule()) is not None:
+            if (status := self._hooks.molecule.say()) is not None:
                 self._send(agent_pb2.ConnectRequest(molecule_status=status))
             if not await either(self._clock, self._answered, max(ANSWER_WITHIN_S, self._heartbeat_s)):
                 raise DativeError(f"no answer to a heartbeat within {ANSWER_WITHIN_S:.0f} s", code=LINK_SILENT)
@@ -299,7 +307,7 @@ class Link:
         # A kind unknown here comes from a newer controller and is passed over.
 
     def _told_settings(self, config: agent_pb2.MoleculeConfig) -> None:
-        self._hooks.settings(config.settings if config.HasField("settings") else None)
+        self._hooks.molecule.take(config.settings if config.HasField("settings") else None)
 
     def _asked(self, reconnect: agent_pb2.Reconnect) -> _Reconnect:
         log.info("link.reconnect_asked")

@@ -21,6 +21,8 @@ from dative_atom.agent.molecule_settings import Effective, effective
 from dative_atom.agent.paths import DataDir
 
 TIMEOUT_S = 2.0
+LISTEN_S = 0.5
+WANTS_CERTIFICATE = "etcd may want a client certificate: dative-atom join … --etcd-cert FILE --etcd-key FILE"
 
 
 def examine(directory: DataDir, timeout_s: float = TIMEOUT_S) -> Iterator[Line]:
@@ -63,22 +65,24 @@ def _etcd(found: Effective, text: str, address: Address, timeout_s: float) -> Li
                 return Line(name, True, "reached, without TLS")
             with context_of(found).wrap_socket(connection, server_hostname=address.host) as secured:
                 # A server that wants a client certificate says so after the handshake in TLS 1.3: one read tells.
-                secured.settimeout(0.2)
+                secured.settimeout(LISTEN_S)
                 return _after_handshake(name, secured)
     except ssl.SSLCertVerificationError as wrong:
         fix = "compare the CA: dative molecule set NAME --etcd-ca FILE"
         return Line(name, False, f"its certificate is not trusted: {wrong.verify_message}", fix)
     except ssl.SSLError as wrong:
-        fix = "etcd may want a client certificate: dative-atom join … --etcd-cert FILE --etcd-key FILE"
-        return Line(name, False, f"TLS failed: {wrong.reason or wrong}", fix)
+        return Line(name, False, f"TLS failed: {wrong.reason or wrong}", WANTS_CERTIFICATE)
     except OSError as failed:
         return Line(name, False, failed.strerror or str(failed) or type(failed).__name__, _network(address))
 
 
 def _after_handshake(name: str, secured: ssl.SSLSocket) -> Line:
+    version, accepted = secured.version(), True
     with suppress(TimeoutError):  # it waits for a request: the certificate was accepted
-        secured.recv(1)
-    return Line(name, True, f"reached over {secured.version()}")
+        accepted = bool(secured.recv(1))
+    if not accepted:
+        return Line(name, False, "it ended the connection after the handshake", WANTS_CERTIFICATE)
+    return Line(name, True, f"reached over {version}")
 
 
 def context_of(found: Effective) -> ssl.SSLContext:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dative.molecule_settings import journal_database
-from dative.v1 import agent_pb2
+from dative.v1 import agent_pb2, types_pb2
 
 from dative_atom.agent.molecule_report import MoleculeReport, MoleculeView
 from dative_atom.agent.molecule_settings import MoleculeKeeper
@@ -32,6 +32,12 @@ class MoleculeSide:
         self.instance = instance_of(directory)
         self.keeper = MoleculeKeeper(directory)
         self.report = MoleculeReport(atom_id, view)
+
+    def take(self, told: types_pb2.MoleculeSettings | None) -> None:
+        self.keeper.take(told)
+
+    def say(self) -> types_pb2.MoleculeStatus | None:
+        return self.report.next()
 
     def introduce(self, hello: agent_pb2.Hello) -> agent_pb2.Hello:
         hello.boot_nonce, hello.instance_id = self.nonce, self.instance

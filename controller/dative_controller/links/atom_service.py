@@ -147,9 +147,8 @@ class AtomServicer(agent_pb2_grpc.AtomServiceServicer):
         kind = message.WhichOneof("kind")
         if kind == "heartbeat":
             self._hub.beat(session, message.heartbeat, message.sequence)
-            if session.twin:
-                # The process that was there before is alive: only a live one beats after its Hello.
-                await self._hub.quarantine(session)
+            if session.process is not None:
+                await self._hub.look_for_twin(session)
         elif kind == "desired_state_ack":
             await self._hub.acknowledge(session, message.desired_state_ack)
         elif kind == "molecule_status":

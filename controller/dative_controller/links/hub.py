@@ -34,7 +34,7 @@ ATOMS_PER_HEARTBEAT_SECOND = 700
 PUSHES_IN_FLIGHT = 64
 FLUSH_EVERY_S = 60.0
 SMALL_FLEET = 500
-NONCE_CHARS_MAX = 64
+NONCE_CHARS_MAX, HOST_CHARS_MAX = 64, 255
 REFRESH_EVERY_S = 8 * 3600.0
 """A statement of what is current lives 24 h: two may be lost before an atom says that it is stale."""
 
@@ -97,8 +97,6 @@ class Hub:
             hello.phase,
             hello.status.SerializeToString() if hello.HasField("status") else b"",
             hello.draining,
-            hello.boot_nonce[:NONCE_CHARS_MAX],
-            hello.instance_id[:NONCE_CHARS_MAX],
         )
         opened = await self._database.write(lambda sql: _open(sql, peer, greeting, self._controller_id, now_ms))
         row, number = opened.row, opened.number
@@ -117,7 +115,11 @@ class Hub:
             observed=hello.observed,
             draining=hello.draining,
             last_seen_ms=now_ms,
-            twin=opened.twin,
+            process=fleet.Process(
+                hello.boot_nonce[:NONCE_CHARS_MAX],
+                hello.instance_id[:NONCE_CHARS_MAX],
+                hello.description.host[:HOST_CHARS_MAX],
+            ),
         )
         self._take_over(session)
         welcome = agent_pb2.Welcome(session_id=f"{number:012d}", protocol=PROTOCOL, store_epoch=opened.store_epoch)
@@ -184,18 +186,26 @@ class Hub:
         await self._database.write(store)
         self.progressed.notify()
 
-    async def quarantine(self, session: Session) -> None:
-        """Two processes have one identity: neither is admitted any more, and their streams end, wherever they are."""
-        why, now_ms = session.twin, milliseconds(self._clock)
+    async def look_for_twin(self, session: Session) -> None:
+        """At a stream's first heartbeat: where two processes have one identity, neither is admitted any more, and their
+        streams end, wherever they are."""
+        process, now_ms = session.process, milliseconds(self._clock)
+        session.process = None
+        if process is None or not process.nonce:
+            return
 
-        def set_apart(sql: Connection) -> None:
-            if fleet.quarantine(sql, session.atom_id, why):
+        def look(sql: Connection) -> str:
+            why = fleet.alive(sql, session.atom_id, session.number, process, now_ms)
+            if why and fleet.quarantine(sql, session.atom_id, why):
                 entry = audit.Entry(f"atom:{session.name}", "QuarantineAtom", f"{session.atom_id}: {why}"[:500])
                 audit.append(sql, entry, now_ms)
                 change = Change("atom", session.environment_id, session.molecule_id, session.atom_id)
                 publish(sql, change, now_ms)
+            return why
 
-        await self._database.write(set_apart)
+        why = await self._database.write(look)
+        if not why:
+            return
         log.warning("atom.quarantined", atom=session.name, why=why)
         self._published()
         session.end(DativeError(why, code=QUARANTINED, where=session.name))
@@ -305,13 +315,10 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """twin: why this stream and another one seem to be of two processes with one identity; "" when they do not."""
-
     row: fleet.AtomRow
     number: int
     store_epoch: int
     settings: types_pb2.MoleculeSettings | None
-    twin: str
 
 
 def _open(sql: Connection, peer: Peer, greeting: fleet.Greeting, controller_id: str, now_ms: int) -> _Opened:
@@ -328,4 +335,4 @@ def _open(sql: Connection, peer: Peer, greeting: fleet.Greeting, controller_id: 
     if row.connected and row.controller_id != controller_id:
         publish(sql, Change("atom", row.environment_id, row.molecule_id, row.atom_id), now_ms)
     settings = molecules.settings_of(sql, row.environment_id, row.molecule_id)
-    return _Opened(row, number, the_organization(sql).store_epoch, settings, fleet.twin_of(row, greeting, now_ms))
+    return _Opened(row, number, the_organization(sql).store_epoch, settings)

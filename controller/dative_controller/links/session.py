@@ -17,6 +17,8 @@ from dative.errors import DativeError
 from dative.errors import control as codes
 from dative.v1 import agent_pb2, types_pb2
 
+from dative_controller.store.fleet import Process
+
 OUTBOX_MAX = 256
 """Messages that may wait for a slow peer; the stream is ended beyond, and reconciliation makes up for what was lost."""
 NONCES_KEPT = 8
@@ -36,7 +38,7 @@ class Pushed:
 class Session:
     """number: rises per atom and fences older streams. closes_at: the certificate's end.
 
-    twin: why another process seems to run with this atom's identity; "" when none does.
+    process: who speaks, until it is noted at the first heartbeat.
     refresh_wanted: push even what runs already, for its fresh statement; refreshed_s: when that was done last.
     """
 
@@ -52,7 +54,7 @@ class Session:
     draining: bool
     heartbeat: agent_pb2.Heartbeat = field(default_factory=agent_pb2.Heartbeat)
     last_seen_ms: int = 0
-    twin: str = ""
+    process: Process | None = None
     last_sequence: int = 0
     push_wanted: bool = False
     refresh_wanted: bool = True

@@ -8,7 +8,7 @@ from typing import Any
 from dative.errors import control as codes
 from dative.errors.molecules import QUARANTINED
 from dative.v1 import agent_pb2, types_pb2
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dative_controller.signing.tokens import matches, token_hash
@@ -155,28 +155,43 @@ class Greeting:
     phase: int
     status: bytes
     draining: bool
-    boot_nonce: str = ""
-    instance_id: str = ""
-
-    @property
-    def host(self) -> str:
-        return types_pb2.AtomDescription.FromString(self.description).host
 
 
-def twin_of(row: AtomRow, greeting: Greeting, now_ms: int) -> str:
-    """Why two processes seem to run with this atom's identity; "": nothing says so. row: before this greeting.
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Which process speaks for an atom. nonce: drawn at its start, "" of an older version; instance_id: of its directory."""
 
-    A process draws its nonce when it starts, so that one which comes back after another one was there has been alive
-    all the while. A restart brings a nonce never seen; a quick reconnect brings the same one.
+    nonce: str
+    instance_id: str
+    host: str
+
+
+def alive(connection: Connection, atom_id: str, session: int, process: Process, now_ms: int) -> str:
+    """Note that this process lives, which it proves by a heartbeat: a Hello may come late, from one that has ended.
+
+    Returns why two processes seem to run with the atom's identity, "" when nothing says so. A process draws its nonce
+    when it starts, so that one which is heard of again after another one was has been alive all the while. A restart
+    brings a nonce never seen, a quick reconnect the same one. A stream that a newer one has fenced says nothing.
     """
-    nonce = greeting.boot_nonce
-    if not nonce or nonce == row.boot_nonce or nonce != row.former_nonce:
+    current = atom.c.atom_id == atom_id, atom.c.session == session
+    row = connection.execute(select(atom).where(*current)).one_or_none()
+    if row is None or row.boot_nonce == process.nonce:
         return ""
-    if now_ms - row.nonce_changed_ms > TWIN_WITHIN_MS:
+    connection.execute(
+        update(atom)
+        .where(*current)
+        .values(
+            boot_nonce=process.nonce,
+            instance_id=process.instance_id,
+            boot_host=process.host,
+            former_nonce=row.boot_nonce,
+            nonce_changed_ms=now_ms,
+        )
+    )
+    if process.nonce != row.former_nonce or now_ms - row.nonce_changed_ms > TWIN_WITHIN_MS:
         return ""
-    here = types_pb2.AtomDescription.FromString(row.description or b"").host
-    hosts = f"on {greeting.host or '?'} and on {here or '?'}"
-    what = "its disk was cloned" if greeting.instance_id == row.instance_id else "its keys were copied"
+    hosts = f"on {process.host or '?'} and on {row.boot_host or '?'}"
+    what = "its disk was cloned" if process.instance_id == row.instance_id else "its keys were copied"
     return f"two processes run as atom {row.name}, {hosts}, and take turns in connecting: {what}"
 
 
@@ -185,19 +200,6 @@ def quarantine(connection: Connection, atom_id: str, why: str) -> bool:
     statement = update(atom).where(atom.c.atom_id == atom_id, atom.c.state == "approved")
     done = connection.execute(statement.values(state="quarantined", quarantine=why, connected=False))
     return done.rowcount == 1
-
-
-def _nonces(greeting: Greeting, now_ms: int) -> dict[str, Any]:
-    """The columns that remember the last two processes of an atom."""
-    if not greeting.boot_nonce:
-        return {}
-    same = atom.c.boot_nonce == greeting.boot_nonce
-    return {
-        "former_nonce": case((same, atom.c.former_nonce), else_=atom.c.boot_nonce),
-        "nonce_changed_ms": case((same, atom.c.nonce_changed_ms), else_=now_ms),
-        "boot_nonce": greeting.boot_nonce,
-        "instance_id": greeting.instance_id,
-    }
 
 
 def open_session(connection: Connection, atom_id: str, greeting: Greeting, controller_id: str, now_ms: int) -> int:
@@ -221,7 +223,6 @@ def open_session(connection: Connection, atom_id: str, greeting: Greeting, contr
                 status=greeting.status,
                 acked_epoch=greeting.observed.release_epoch,
                 acked_generation=greeting.observed.generation,
-                **_nonces(greeting, now_ms),
             )
             .returning(atom.c.session)
         ).scalar_one()

@@ -111,10 +111,11 @@ atom = _table(
     _int("acked_generation"),
     _bytes("heartbeat"),
     _bytes("components"),
-    # The process that connected last, and the one before it: when the former comes back, both are alive.
+    # The process that was heard of last, and the one before it: when the former comes back, both are alive.
     _text("boot_nonce"),
     _text("former_nonce"),
     _text("instance_id"),
+    _text("boot_host"),
     _int("nonce_changed_ms"),
     _text("quarantine"),  # why, when the state is "quarantined"
     UniqueConstraint("environment_id", "name"),

@@ -8,7 +8,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_ATOM_TEXTS = ("boot_nonce", "former_nonce", "instance_id", "quarantine")
+_ATOM_TEXTS = ("boot_nonce", "former_nonce", "instance_id", "boot_host", "quarantine")
 
 
 def _text(name: str) -> sa.Column[str]:

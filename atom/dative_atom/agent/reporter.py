@@ -18,7 +18,7 @@ from dative.waiting import WaitingClock
 from dative_atom.agent.books import Books
 from dative_atom.agent.identity import AtomIdentity
 from dative_atom.agent.log import log, redactor
-from dative_atom.journal.contract import Counts, Execution, ExecutionState
+from dative_atom.journal.contract import Attempt, Counts, Execution, ExecutionState
 from dative_atom.telemetry.recorder import Attributes, new_span_id, new_trace_id, parse_traceparent
 
 _STATES = {
@@ -66,9 +66,25 @@ def execution_message(execution: Execution, identity: AtomIdentity) -> types_pb2
         moment: datetime | None = getattr(execution, name)
         if moment is not None:
             getattr(message, name).FromDatetime(moment)
+    message.fencing_token = execution.fencing_token
+    for attempt in execution.attempts:
+        _add_attempt(message, attempt)
     if execution.failure:
         message.failure.CopyFrom(types_pb2.Status(**execution.failure))
     return message
+
+
+def _add_attempt(message: types_pb2.Execution, attempt: Attempt) -> None:
+    told = message.attempts.add(
+        attempt=attempt.attempt,
+        atom_id=attempt.atom_id,
+        fencing_token=attempt.fencing_token,
+        reason="" if attempt.reason in _STATES else attempt.reason,  # a state is no reason: the execution's own says it
+        trace_id=attempt.trace_id,
+    )
+    told.started_at.FromDatetime(attempt.started_at)
+    if attempt.ended_at is not None:
+        told.ended_at.FromDatetime(attempt.ended_at)
 
 
 class Reporter:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from dative_controller.server.caller import caller
 from dative_controller.server.core import Core
-from dative_controller.store import environments, fleet
+from dative_controller.store import environments, fleet, molecules
 from dative_controller.store.schema import atom as atom_table
 
 
@@ -34,6 +34,19 @@ async def choose_atom(core: Core, environment: str, *, molecule: str | None, ato
     if not taking:
         raise DativeError(f"no atom of {environment} is connected and takes work", code=codes.ATOM_OFFLINE)
     return min(taking, key=lambda row: (_running(core, row), row.atom_id))
+
+
+def holder(sql: Connection, atom_id: str) -> fleet.AtomRow | None:
+    """Who answers for what that atom has: itself, or while it is not connected another member of its molecule, which
+    has the same journal. A molecule that is only a name shares nothing. None: nobody knows the atom any more."""
+    row = fleet.by_id(sql, atom_id)
+    if row is None or (row.state == "approved" and row.connected):
+        return row
+    settings = molecules.settings_of(sql, row.environment_id, row.molecule_id)
+    if settings is None:
+        return row
+    others = fleet.listed(sql, row.environment_id, row.molecule_id)
+    return next((other for other in others if other.state == "approved" and other.connected), row)
 
 
 def _draining(core: Core, row: fleet.AtomRow) -> bool:

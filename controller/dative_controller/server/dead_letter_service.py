@@ -21,6 +21,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Connection
 
 from dative_controller.server.caller import caller
+from dative_controller.server.choose import holder
 from dative_controller.server.core import Core, page_size
 from dative_controller.server.permissions import OPERATORS, REVEALERS
 from dative_controller.server.visible import visible_in
@@ -279,7 +280,7 @@ def _named(
 
 
 def _atom(sql: Connection, atom_id: str) -> fleet.AtomRow:
-    row = fleet.by_id(sql, atom_id)
+    row = holder(sql, atom_id)
     if row is None:
         raise DativeError(f"the atom {atom_id}, which holds it, is gone", code=codes.ATOM_OFFLINE)
     return row

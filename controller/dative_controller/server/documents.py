@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from dative_controller.reporting.find import Search, find
 from dative_controller.reporting.index import key_bytes
 from dative_controller.server.caller import Caller, caller
-from dative_controller.server.choose import choose_atom
+from dative_controller.server.choose import choose_atom, holder
 from dative_controller.server.core import Core, page_size
 from dative_controller.server.permissions import OPERATORS
 from dative_controller.server.visible import visible_in
@@ -107,7 +107,7 @@ async def read_receipts(
     def held(sql: Connection) -> tuple[types_pb2.Execution, fleet.AtomRow | None]:
         found = reports.find_execution(sql, request.execution_id)
         who.require(found.environment_id)
-        return types_pb2.Execution.FromString(found.body), fleet.by_id(sql, found.atom_id)
+        return types_pb2.Execution.FromString(found.body), holder(sql, found.atom_id)
 
     execution, row = await core.database.read(held)
     if row is None:

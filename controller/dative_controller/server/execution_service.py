@@ -14,11 +14,11 @@ from sqlalchemy import Connection
 
 from dative_controller.reporting.otlp import decode
 from dative_controller.server.caller import Caller, caller
-from dative_controller.server.choose import choose_atom
+from dative_controller.server.choose import choose_atom, holder
 from dative_controller.server.core import Core, page_size
 from dative_controller.server.documents import find_documents, read_receipts
 from dative_controller.server.visible import visible_in
-from dative_controller.store import dead_letters, fleet, reports, traces
+from dative_controller.store import attempts, dead_letters, fleet, reports, traces
 
 Context = grpc.aio.ServicerContext[Any, Any]
 NOTICES_SHOWN = 50
@@ -86,7 +86,7 @@ class ExecutionServicer(control_pb2_grpc.ExecutionServiceServicer):
         def read(sql: Connection) -> tuple[str, fleet.AtomRow | None]:
             found = reports.find_execution(sql, request.execution_id)
             who.require(found.environment_id)
-            return found.execution_id, fleet.by_id(sql, found.atom_id)
+            return found.execution_id, holder(sql, found.atom_id)
 
         execution_id, row = await self._core.database.read(read)
         if row is None:
@@ -195,8 +195,11 @@ def _shown(sql: Connection, who: Caller, wanted: str) -> control_pb2.GetExecutio
     row = reports.find_execution(sql, wanted)
     who.require(row.environment_id)
     atom = fleet.by_id(sql, row.atom_id)
+    execution = types_pb2.Execution.FromString(row.body)
+    del execution.attempts[:]
+    execution.attempts.extend(attempts.of_execution(sql, row))
     return control_pb2.GetExecutionResponse(
-        execution=types_pb2.Execution.FromString(row.body),
+        execution=execution,
         dead_letters=dead_letters.page(
             sql, dead_letters.Wanted(state="", execution_id=row.execution_id), rows_max=DEAD_LETTERS_SHOWN
         )[0],

@@ -14,6 +14,7 @@ from dative.v1 import telemetry_pb2, types_pb2
 from sqlalchemy import Connection, Row, Table, and_, delete, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from dative_controller.store import attempts
 from dative_controller.store.database import insert
 from dative_controller.store.resolve import one
 from dative_controller.store.schema import atom, event, execution, spool_position
@@ -72,7 +73,11 @@ def newer(excluded: Any, table: Table, names: Sequence[str]) -> ColumnElement[bo
 
 
 def put_execution(connection: Connection, reporter: Reporter, reported: types_pb2.Execution, now_ms: int) -> None:
-    """Newest wins: by attempt, then by state, then by documents read. Another environment's row is never touched."""
+    """Newest wins: by fencing token, attempt, state, documents read. Another environment's row is never touched.
+
+    The token comes first: a member that lost an execution and wakes up late counts on with attempts of its own, under
+    the token of its former assignment, and never overwrites what the present owner says.
+    """
     body = types_pb2.Execution()
     body.CopyFrom(reported)
     body.atom_id, body.environment_id, body.molecule_id = (
@@ -91,9 +96,10 @@ def put_execution(connection: Connection, reporter: Reporter, reported: types_pb
         "reported_ms": now_ms,
         "trace_id": body.trace_id,
         "body": body.SerializeToString(),
+        "fencing_token": body.fencing_token,
     }
     statement = insert(connection, execution).values(execution_id=body.execution_id, **values)
-    fresher = newer(statement.excluded, execution, ("attempt", "state", "documents_read"))
+    fresher = newer(statement.excluded, execution, ("fencing_token", "attempt", "state", "documents_read"))
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["execution_id"],
@@ -101,6 +107,7 @@ def put_execution(connection: Connection, reporter: Reporter, reported: types_pb
             where=and_(execution.c.environment_id == body.environment_id, fresher),
         )
     )
+    attempts.put(connection, body)
 
 
 def put_event(
@@ -167,5 +174,6 @@ def find_execution(connection: Connection, wanted: str) -> Row[Any]:
 
 def forget(connection: Connection, *, executions_before_ms: int) -> None:
     """Retention; of dead letters see `dead_letters.forget`."""
+    attempts.forget(connection, executions_before_ms)
     connection.execute(delete(event).where(event.c.occurred_ms < executions_before_ms))
     connection.execute(delete(execution).where(execution.c.reported_ms < executions_before_ms))

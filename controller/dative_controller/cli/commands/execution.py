@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import click
@@ -164,6 +166,8 @@ def print_execution(app: App, answer: GetExecutionResponse) -> None:
     app.out.item("Execution", item, rows, name="execution_id")
     if not app.out.is_table:
         return
+    for line in attempt_lines(item["attempts"]):
+        click.echo(line)
     for step in item["steps"]:
         failed = click.style(f"  failed {step['documents_failed']}", fg="red") if step["documents_failed"] else ""
         click.echo(
@@ -182,6 +186,33 @@ def print_execution(app: App, answer: GetExecutionResponse) -> None:
         app.say(f"  next   dative dlq show {item['dead_letters'][0]['dead_letter_id']}")
     if item["trace_id"]:
         app.say(f"  next   dative trace show {item['execution_id']}")
+
+
+_ENDS = {
+    "": "ended by loss of {0}",
+    "lost": "ended by loss of {0}",
+    "drained": "handed over by {0}, which drains",
+    "crashed": "ended by a crash of its worker on {0}",
+    "stalled": "ended on {0}, where it did not get on",
+}
+
+
+def attempt_lines(attempts: Sequence[Plain]) -> Iterator[str]:
+    """One a line: who had it, and how it went on: "ended by loss of hq-2, continued on hq-3"."""
+    if len(attempts) < 2:
+        return
+    for one, following in pairwise([*attempts, None]):
+        assert one is not None  # noqa: S101  only the last of a pair is
+        name = one["atom"] or one["atom_id"] or "?"
+        line = f"  attempt {one['attempt']} on {name}"
+        times = [text[11:19] for text in (one["started_at"], one["ended_at"]) if text]
+        line += f"  {'–'.join(times)}" if times else ""
+        if following is not None:
+            to = following["atom"] or following["atom_id"] or "?"
+            unsaid = "crashed" if to == name else ""  # nobody loses an execution to itself
+            how = _ENDS.get(one["reason"] or unsaid, f"ended on {{0}}: {one['reason']}").format(name)
+            line += f"  {how}, continued {'there' if to == name else f'on {to}'}"
+        yield line
 
 
 def _failure(item: Plain) -> str:

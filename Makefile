@@ -50,7 +50,7 @@ format: setup ## ruff's formatter and its safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-stubs: setup ## generate dative/v1 from its .proto files
+stubs: setup ## generate the stubs of our .proto files
 	$(BIN)/python proto/stubs.py
 
 clean: ## remove the environment and the caches

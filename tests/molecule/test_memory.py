@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 from dative.errors import DativeError
-from dative.errors.molecule import COORDINATION_FULL, COORDINATION_REFUSED
+from dative.errors.molecule import COORDINATION_FULL, COORDINATION_INVALID
 from dative.waiting import HandClock
 from dative_atom.molecule.coordination import Ambiguous, Compacted, Compare, Delete, Get, LeaseGone, Put, Unavailable
 from dative_atom.molecule.memory import Fault, MemoryCluster, MemoryCoordination
@@ -64,7 +64,7 @@ async def test_what_etcd_refuses_is_refused(
 ) -> None:
     with pytest.raises(DativeError) as refused:
         await client.transact([], operations)
-    assert refused.value.code is COORDINATION_REFUSED
+    assert refused.value.code is COORDINATION_INVALID
     assert cluster.items() == ()
 
 

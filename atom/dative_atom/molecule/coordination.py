@@ -170,7 +170,8 @@ class Lease:
 class ClusterStatus:
     """cluster_id: made with the cluster, hex. versions: endpoint -> server version of those that answered.
 
-    members: how many the cluster has. leader: whether the endpoint asked knows one. alarms: "nospace", "corrupt".
+    members: how many the cluster has. leader: whether one of them knows one. alarms: "nospace", "corrupt".
+    database_bytes_max: 0 where the server does not say (before 3.6).
     """
 
     cluster_id: str
@@ -185,7 +186,9 @@ class ClusterStatus:
 class Coordination(Protocol):
     """Every call ends within its own timeout (at most a third of a lease); all may be called at once from one loop.
 
-    Errors of every call: Unavailable; DativeError with molecule.coordination_refused or molecule.coordination_full.
+    Errors of every call: Unavailable; DativeError with molecule.coordination_refused, molecule.coordination_invalid (etcd
+    takes no such request) or molecule.coordination_full; of a write that is an Ambiguous with this code, for the one that
+    crosses the quota is applied.
     """
 
     async def transact(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from dative.errors import DativeError
-from dative.errors.molecule import COORDINATION_FULL, COORDINATION_REFUSED
+from dative.errors.molecule import COORDINATION_FULL, COORDINATION_INVALID
 from dative.waiting import WaitingClock, either
 
 from dative_atom.molecule.coordination import (
@@ -196,7 +196,7 @@ class MemoryCluster:
 
     def _check(self, compares: Sequence[Compare], then: Sequence[Operation], otherwise: Sequence[Operation]) -> None:
         if max(len(compares), len(then), len(otherwise)) > OPERATIONS_MAX:
-            raise DativeError(f"more than {OPERATIONS_MAX} operations in one transaction", code=COORDINATION_REFUSED)
+            raise DativeError(f"more than {OPERATIONS_MAX} operations in one transaction", code=COORDINATION_INVALID)
         for branch in (then, otherwise):
             _check_branch(branch)
         if self.full and any(isinstance(one, Put) for one in (*then, *otherwise)):
@@ -273,17 +273,17 @@ def _check_branch(branch: Sequence[Operation]) -> None:
     for operation in branch:
         if isinstance(operation, Put):
             if operation.key in put:
-                raise DativeError(f"{operation.key} is put twice in one transaction", code=COORDINATION_REFUSED)
+                raise DativeError(f"{operation.key} is put twice in one transaction", code=COORDINATION_INVALID)
             if len(operation.value) > VALUE_BYTES_MAX:
                 raise DativeError(
-                    f"{operation.key}: a value of {len(operation.value)} bytes", code=COORDINATION_REFUSED
+                    f"{operation.key}: a value of {len(operation.value)} bytes", code=COORDINATION_INVALID
                 )
             put.add(operation.key)
     for operation in branch:
         if isinstance(operation, Delete):
             both = [key for key in put if key == operation.key or (operation.prefix and key.startswith(operation.key))]
             if both:
-                raise DativeError(f"{both[0]} is put and deleted in one transaction", code=COORDINATION_REFUSED)
+                raise DativeError(f"{both[0]} is put and deleted in one transaction", code=COORDINATION_INVALID)
 
 
 class MemoryCoordination:

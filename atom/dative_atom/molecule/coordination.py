@@ -7,7 +7,7 @@ Source of the semantics: etcd v3.5, "API guarantees" and "etcd API".
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -204,7 +204,7 @@ class Coordination(Protocol):
         """Read in pages, all at one revision, linearizable."""
         ...
 
-    def watch(self, prefix: str, after: int) -> AsyncIterator[Changes]:
+    def watch(self, prefix: str, after: int) -> AsyncGenerator[Changes, None]:
         """What changes below prefix after that revision, whole, in order, until the caller stops.
 
         It goes on by itself over lost connections and restarted members, at the first change not told yet. An empty

@@ -123,7 +123,8 @@ class EmbeddedMember:
 
     def _keep_log(self, process: subprocess.Popen[bytes]) -> None:
         """Keep the end of what it says. It blocks when nobody reads, so this goes on to its end."""
-        assert process.stdout is not None
+        if process.stdout is None:
+            return
         with process.stdout as lines:
             log = self.log_file.open("ab")
             for line in lines:
@@ -199,7 +200,13 @@ class EmbeddedEtcd:
     """
 
     def __init__(
-        self, directory: Path, *, members: int = 1, port: int = 0, tls: ServerTls | None = None, flags: Sequence[str] = ()
+        self,
+        directory: Path,
+        *,
+        members: int = 1,
+        port: int = 0,
+        tls: ServerTls | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from dative.errors import DativeError
@@ -118,7 +118,7 @@ class EtcdCoordination:
                 return Snapshot(revision, tuple(items))
             begin = page.kvs[-1].key + b"\0"
 
-    def watch(self, prefix: str, after: int) -> AsyncIterator[Changes]:
+    def watch(self, prefix: str, after: int) -> AsyncGenerator[Changes, None]:
         """See Coordination.watch."""
         return Watch(self._calls, self._clock, prefix, after).changes()
 

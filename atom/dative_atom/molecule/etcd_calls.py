@@ -66,22 +66,17 @@ class Tokens:
         self._token: str | None = None
         self._lock = asyncio.Lock()
 
-    @property
-    def wanted(self) -> bool:
-        return bool(self._user)
-
     async def get(self, within_s: float) -> str:
         """Empty: no user is set, or etcd asks for none. Errors: those of a call."""
         if not self._user or self._password is None:
             return ""
         async with self._lock:
             if self._token is None:
-                self._token = await self._fetched(within_s)
+                self._token = await self._fetched(self._password(), within_s)
             return self._token
 
-    async def _fetched(self, within_s: float) -> str:
-        assert self._password is not None
-        request = pb.AuthenticateRequest(name=self._user, password=self._password())
+    async def _fetched(self, password: str, within_s: float) -> str:
+        request = pb.AuthenticateRequest(name=self._user, password=password)
         try:
             answer = await self._fetch(request, within_s)
         except DativeError as refused:
@@ -110,7 +105,13 @@ class Calls:
         return await self.unary(AUTHENTICATE, request, within_s=within_s, bare=True)
 
     async def unary(
-        self, method: Method, request: Message, *, write: bool = False, within_s: float | None = None, bare: bool = False
+        self,
+        method: Method,
+        request: Message,
+        *,
+        write: bool = False,
+        within_s: float | None = None,
+        bare: bool = False,
     ) -> Any:
         """The answer, within `timeout_s`. write: never sent twice unless the first was certainly not applied.
 
@@ -178,7 +179,7 @@ class Calls:
                 return await attempt(endpoint, self._share_s(left_s, write), metadata)
             except grpc.aio.AioRpcError as failed:
                 failure = self._noted(endpoint, failed)
-                if failure.proof is Proof.TOKEN and token and not token_renewed:
+                if failure.proof is Proof.OLD_CREDENTIALS and token and not token_renewed:
                     self.tokens.forget(token)
                     token_renewed = True
                 elif not _again(failure.proof, write):

@@ -25,7 +25,7 @@ class Proof(Enum):
 
     UNKNOWN = "it may hold: the answer was lost, or etcd gave up waiting for itself"
     NOT_APPLIED = "it was not sent, or refused before it was proposed; another member may take it"
-    TOKEN = "not applied: the user's token is unknown or old"
+    OLD_CREDENTIALS = "not applied: the user's token is unknown or old"
     REFUSED = "not applied: certificate, user or rights"
     FULL = "the database is full; it may hold all the same"
     LEASE_GONE = "not applied: the lease ended"
@@ -36,8 +36,8 @@ class Proof(Enum):
 # First match wins. `no leader` and `too many requests` are said before a proposal is made. `leader changed`, `request timed out`,
 # `server stopped` and `request canceled` may come after it, so they prove nothing and stand in no line here.
 _TEXTS: tuple[tuple[str, Proof], ...] = (
-    ("invalid auth token", Proof.TOKEN),
-    ("revision of auth store is old", Proof.TOKEN),
+    ("invalid auth token", Proof.OLD_CREDENTIALS),
+    ("revision of auth store is old", Proof.OLD_CREDENTIALS),
     ("permission denied", Proof.REFUSED),
     ("authentication failed", Proof.REFUSED),
     ("user name is empty", Proof.REFUSED),
@@ -91,7 +91,7 @@ def error_of(failure: Failure, what: str, *, write: bool) -> DativeError:
     """The error to raise. what: the call, for a person. write: whether something may have changed by it."""
     message = f"{what}: {failure.text}"
     match failure.proof:
-        case Proof.REFUSED | Proof.TOKEN:
+        case Proof.REFUSED | Proof.OLD_CREDENTIALS:
             return DativeError(message, code=COORDINATION_REFUSED)
         case Proof.FULL:
             # Still an Ambiguous for a write: who reads back before acting finds out which it was.

@@ -7,7 +7,7 @@ Source: etcd v3.5, "etcd API", Watch; issue 15220 (why a progress answer's revis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -57,7 +57,7 @@ class Watch:
         self._heard_s = 0.0
         self._refused = False
 
-    async def changes(self) -> AsyncIterator[Changes]:
+    async def changes(self) -> AsyncGenerator[Changes, None]:
         """See Coordination.watch."""
         backoff = Backoff(_BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         why = ""
@@ -77,7 +77,7 @@ class Watch:
                 why = str(lost)
             await self._clock.sleep(backoff.next_s())
 
-    async def _one_stream(self, within_s: float) -> AsyncIterator[Changes]:
+    async def _one_stream(self, within_s: float) -> AsyncGenerator[Changes, None]:
         """What one stream tells. Ends with _Lost, Unavailable (no member), or the errors that are the caller's."""
         calls = self._calls
         endpoint = await calls.endpoints.ready(min(within_s, calls.timeout_s))
@@ -107,7 +107,7 @@ class Watch:
             await self._clock.sleep(ASK_EVERY_S)
             await stream.write(pb.WatchRequest(progress_request=pb.WatchProgressRequest()))
 
-    async def _read(self, stream: Any, endpoint: Endpoint, token: str) -> AsyncIterator[Changes]:
+    async def _read(self, stream: Any, endpoint: Endpoint, token: str) -> AsyncGenerator[Changes, None]:
         events: list[Any] = []
         while True:
             answer = await self._answer(stream, endpoint, token)
@@ -153,7 +153,7 @@ class Watch:
         Up to 3.5 an expired token makes a watch "permission denied".
         """
         final = failure.proof in (Proof.COMPACTED, Proof.INVALID)
-        if failure.proof in (Proof.TOKEN, Proof.REFUSED):
+        if failure.proof in (Proof.OLD_CREDENTIALS, Proof.REFUSED):
             final = self._refused or not token
             self._refused = True
             self._calls.tokens.forget(token)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -357,7 +357,7 @@ class MemoryCoordination:
         items = self.cluster.items(prefix)
         return Snapshot(self.cluster.revision, items)
 
-    async def watch(self, prefix: str, after: int) -> AsyncIterator[Changes]:
+    async def watch(self, prefix: str, after: int) -> AsyncGenerator[Changes, None]:
         clock = self.cluster.clock
         heard_s = clock.elapsed_s()
         while True:

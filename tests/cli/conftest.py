@@ -39,6 +39,7 @@ fake_controller = _beside("fake_controller")
 SERVICES = {
     **fake_controller.SERVICES,
     "XrefService": _beside("fake_xref").Xrefs,
+    "VaultService": _beside("fake_vault").Vault,
     "MoleculeService": _beside("fake_molecules").Molecules,
 }
 BOOTSTRAP = fake_controller.BOOTSTRAP

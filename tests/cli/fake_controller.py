@@ -40,6 +40,8 @@ class State:
     trust: bytes = b""
     environments: dict[str, control_pb2.Environment] = field(default_factory=dict)
     sealed: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    rollouts: list[control_pb2.RolloutPolicy | None] = field(default_factory=list)
+    rollout: control_pb2.Rollout | None = None  # how one that is watched ends
     molecules: dict[str, control_pb2.Molecule] = field(default_factory=dict)
     atoms: dict[str, control_pb2.Atom] = field(default_factory=dict)
     atom_keys: dict[str, SealKey] = field(default_factory=dict)
@@ -325,6 +327,7 @@ class Deployments:
             rollback_of=manifest.rollback_of or 0,
         )
         self.s.deployments.append((made, request.manifest_envelope))
+        self.s.rollouts.append(request.rollout if request.HasField("rollout") else None)
         return control_pb2.CreateDeploymentResponse(deployment_id=made.deployment_id, generation=made.generation)
 
     def WatchDeployment(self, request: Any) -> Any:
@@ -345,7 +348,10 @@ class Deployments:
                     )
                 )
             yield control_pb2.WatchDeploymentResponse(
-                deployment=made, atoms=progress, done=phase == types_pb2.PHASE_ACTIVE
+                deployment=made,
+                atoms=progress,
+                done=phase == types_pb2.PHASE_ACTIVE,
+                rollout=self.s.rollout,
             )
 
     def ListDeployments(self, request: Any) -> Any:
@@ -421,26 +427,6 @@ class Executions:
         return control_pb2.ExportSpansResponse()
 
 
-class Vault:
-    def __init__(self, state: State) -> None:
-        self.s = state
-
-    def RevealToken(self, request: Any) -> Any:
-        from dative.errors.masks import TOKEN_UNKNOWN
-        from dative.secrets import seal, seal_info
-
-        value = self.s.vault.get(request.token)
-        if value is None:
-            raise DativeError("none of the 1 connected atoms holds it", code=TOKEN_UNKNOWN)
-        environment_id = self.s.environment(request.environment).environment_id
-        info = seal_info("dative/vault-reveal/v1", environment_id, request.token)
-        return control_pb2.ControlRevealTokenResponse(
-            sealed_value=seal(value.encode(), request.reader_public_key, info),
-            environment_id=environment_id,
-            atom="hq-1",
-        )
-
-
 SERVICES = {
     "AccessService": Access,
     "TrustService": Trust,
@@ -449,5 +435,4 @@ SERVICES = {
     "DeploymentService": Deployments,
     "ExecutionService": Executions,
     "DeadLetterService": fake_dead_letters.DeadLetters,
-    "VaultService": Vault,
 }

@@ -27,6 +27,7 @@ from dative_controller.cli.client import CHUNK_BYTES
 from dative_controller.cli.deploying import Frame, Next, Part, parts_of
 from dative_controller.cli.plan import Data, Plan, ProcessPlan, diff_environment, diff_process, missing
 from dative_controller.cli.remembered import is_remembered, remember
+from dative_controller.cli.rolling import Rolling, rolling_policy
 
 HISTORY_MAX = 200
 """Generations that a rollback goes back through; at the bound it says so."""
@@ -200,13 +201,24 @@ def signer(app: App, reason: str) -> Signer:
 
 
 def deploy(
-    app: App, here: Situation, following: Next, *, kind: str, check_index: int, reason: str
+    app: App,
+    here: Situation,
+    following: Next,
+    *,
+    kind: str,
+    check_index: int,
+    reason: str,
+    rollout: Rolling | None = None,
 ) -> control_pb2.CreateDeploymentResponse:
     """Upload, sign, create. Errors: cli.no_key; deployment.plan_is_old and whatever else the controller refuses."""
     key = trusted.release_key(app, here.trust)
     payload = following.manifest.to_payload()
     # The manifest itself is kept as a blob too: that is what a later rollback reads, proven by digest.
     blobs = {**following.blobs, following.manifest.digest: payload}
+    policy = None
+    if rollout is not None:
+        policy, back = rolling_policy(here, following, rollout, key, app.clock.now())
+        blobs |= back
     _upload(app, blobs)
     request = control_pb2.CreateDeploymentRequest(
         request_id=following.manifest.request_id,
@@ -214,6 +226,7 @@ def deploy(
         expected_check_index=check_index,
         reason=reason,
         kind=kind,
+        rollout=policy,
     )
     return app.client.write("DeploymentService/CreateDeployment", request, control_pb2.CreateDeploymentResponse)
 

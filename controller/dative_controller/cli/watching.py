@@ -63,10 +63,13 @@ def line(atom: control_pb2.AtomProgress) -> str:
         word = "offline: gets it when it is back"
     mark = "✖" if atom.phase in FAILED else "✔" if atom.phase == types_pb2.PHASE_ACTIVE else "…"
     why = f": {atom.status.message} ({atom.status.code})" if atom.status.code else ""
-    return f"{mark} {atom.name}  {word}{why}"
+    step = f"  {atom.step}" if atom.step in ("gating", "passed", "failed") else ""
+    return f"{mark} {atom.name}  {word}{step}{why}"
 
 
 def _verdict(app: App, state: control_pb2.WatchDeploymentResponse) -> int:
+    if state.rollout.state in ("halted", "returned"):
+        return _ended_badly(app, state)
     failed = [atom for atom in state.atoms if atom.phase in FAILED]
     for atom in failed:
         if atom.status.next:
@@ -79,6 +82,23 @@ def _verdict(app: App, state: control_pb2.WatchDeploymentResponse) -> int:
         f"✖ {len(failed)} of {len(state.atoms)} atoms did not take it; what ran there before keeps running", err=True
     )
     return 1 if len(failed) == len(state.atoms) else 8
+
+
+def _ended_badly(app: App, state: control_pb2.WatchDeploymentResponse) -> int:
+    """A gate failed: what happened to the others, and the exact next step."""
+    rollout, generation = state.rollout, state.deployment.generation
+    click.echo(f"✖ generation {generation} stopped at {rollout.failed_atom}: {rollout.reason}", err=True)
+    if rollout.state == "returned":
+        app.say(f"  note   the content before is back on all members, as generation {rollout.returned_as}")
+    else:
+        others = ", ".join(atom.name for atom in state.atoms if atom.step == "waiting") or "nobody"
+        app.say(f"  note   not given to: {others}")
+        names = ", ".join(sorted({text.partition("@")[0] for text in state.deployment.processes}))
+        app.say(
+            f"  next   dative rollback --to {generation - 1} --env {state.deployment.environment_id}"
+            f" --molecule {state.deployment.molecule_id}   ({names})"
+        )
+    return 8
 
 
 @contextmanager

@@ -156,6 +156,9 @@ class Hub:
     def beat(self, session: Session, heartbeat: agent_pb2.Heartbeat, sequence: int) -> None:
         """Answer at once; to the database it goes once a minute, all atoms' in one transaction."""
         self._metrics.links_heartbeats_total += 1
+        if not session.beaten or session.heartbeat.healthy != heartbeat.healthy:
+            session.beaten = True
+            self.progressed.notify()
         session.heartbeat, session.draining = heartbeat, heartbeat.draining
         session.last_seen_ms, session.flushed = milliseconds(self._clock), False
         session.send(agent_pb2.ConnectResponse(heartbeat_ack=agent_pb2.HeartbeatAck(sequence=sequence)))

@@ -55,6 +55,7 @@ class Session:
     heartbeat: agent_pb2.Heartbeat = field(default_factory=agent_pb2.Heartbeat)
     last_seen_ms: int = 0
     process: Process | None = None
+    beaten: bool = False
     last_sequence: int = 0
     push_wanted: bool = False
     refresh_wanted: bool = True

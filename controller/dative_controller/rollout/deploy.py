@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dative.bundle.accepted import Accepted, Identity, Position
 from dative.bundle.envelope import Envelope, verified_payload
@@ -17,21 +17,26 @@ from dative.errors.bundle import BLOB_MISMATCH, TOO_LARGE, WRONG_ENVIRONMENT
 from dative.errors.rpc import INVALID
 from dative.errors.store import BLOB_MISSING
 from dative.ids import new_id
+from dative.v1 import control_pb2
 from sqlalchemy import Connection
 
-from dative_controller.rollout import trust
-from dative_controller.store import deployments, environments
+from dative_controller.rollout import trust, way_back
+from dative_controller.store import deployments, environments, rollouts
 from dative_controller.store.changes import Change, publish
 from dative_controller.store.environments import EnvironmentRow
 
 INLINE_BYTES_MAX = 256 * 1024
 """A manifest travels inside the push; a larger one would fill the control stream."""
 KINDS = ("deploy", "rollback", "promote")
+RETURN = "return"
+"""The controller's own: what was signed for the way back, released because a gate failed."""
+GATE = timedelta(seconds=30)
+ACTIVATE_WITHIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A deployment as it is asked for."""
+    """A deployment as it is asked for. rollout: None gives it to every atom at once."""
 
     envelope: bytes
     expected_check_index: int
@@ -39,6 +44,7 @@ class Wanted:
     kind: str
     created_by: str
     traceparent: str
+    rollout: control_pb2.RolloutPolicy | None = None
 
 
 def read_manifest(envelope: bytes, document: TrustDocument) -> Manifest:
@@ -78,7 +84,7 @@ def create(
     version: this program's, as an atom of the same version would compare it.
     Errors: those of `verify_manifest`; deployment.generation_conflict, deployment.plan_is_old, store.blob_missing.
     """
-    if wanted.kind not in KINDS:
+    if wanted.kind not in (*KINDS, RETURN):
         raise DativeError(f"kind must be one of {', '.join(KINDS)}", code=INVALID)
     envelope, document = trust.newest(sql)
     manifest = read_manifest(wanted.envelope, document)
@@ -100,7 +106,46 @@ def create(
     accepted = _accepted(envelope, document, identity, current)
     verify_manifest(wanted.envelope, trust=document, identity=identity, accepted=accepted, now=now)
     _check_blobs(sql, manifest)
-    return _store(sql, wanted, manifest, now), manifest
+    if wanted.rollout is not None and wanted.rollout.return_envelope:
+        former = Manifest.parse(_payload(current)) if current else None
+        way_back.check(read_manifest(wanted.rollout.return_envelope, document), manifest, former, now)
+    rollouts.supersede(sql, manifest.environment_id, molecule_id)
+    deployment_id = _store(sql, wanted, manifest, now)
+    if wanted.rollout is not None:
+        _store_rollout(sql, wanted.rollout, deployment_id, manifest, current)
+    return deployment_id, manifest
+
+
+def _payload(row: deployments.DeploymentRow) -> bytes:
+    return Envelope.parse(bytes(row.envelope), bytes_max=ENVELOPE_BYTES_MAX).payload
+
+
+def _store_rollout(
+    sql: Connection,
+    policy: control_pb2.RolloutPolicy,
+    deployment_id: str,
+    manifest: Manifest,
+    current: deployments.DeploymentRow | None,
+) -> None:
+    back = (
+        Manifest.parse(Envelope.parse(policy.return_envelope, bytes_max=ENVELOPE_BYTES_MAX).payload)
+        if (policy.return_envelope)
+        else None
+    )
+    gate = policy.gate.ToTimedelta() if policy.HasField("gate") else GATE
+    within = policy.activate_within.ToTimedelta() if policy.HasField("activate_within") else ACTIVATE_WITHIN
+    new = rollouts.NewRollout(
+        deployment_id=deployment_id,
+        environment_id=manifest.environment_id,
+        molecule_id=manifest.audience.molecule_id,
+        base_id=current.deployment_id if current else "",
+        max_unavailable=policy.max_unavailable or 1,
+        gate_ms=int(gate.total_seconds() * 1000),
+        activate_ms=int(within.total_seconds() * 1000),
+        return_envelope=policy.return_envelope or None,
+        return_until_ms=int(back.expires_at.timestamp() * 1000) if back else 0,
+    )
+    rollouts.add(sql, new)
 
 
 def _check_generation(manifest: Manifest, document: TrustDocument, current: deployments.DeploymentRow | None) -> None:
@@ -126,7 +171,7 @@ def _accepted(
     accepted = Accepted(trust_envelope=envelope, trust_version=document.version)
     if current is None:
         return accepted
-    former = Manifest.parse(Envelope.parse(bytes(current.envelope), bytes_max=ENVELOPE_BYTES_MAX).payload)
+    former = Manifest.parse(_payload(current))
     position = Position(
         former.release_epoch,
         former.generation,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from dative_controller.links.session import Pushed, Session
 from dative_controller.signing.online import OnlineKey
-from dative_controller.store import access, deployments, trust
+from dative_controller.store import access, deployments, rollouts, trust
 from dative_controller.store.database import Database
 
 FETCH_JITTER_PER_ATOM_S = 0.003
@@ -86,6 +86,9 @@ class DesiredState:
 
 def _find(sql: Connection, session: Session) -> _Found | None:
     row = deployments.desired(sql, session.environment_id, session.molecule_id)
+    if row is None:
+        return None
+    row = rollouts.row_for(sql, row, session.atom_id)
     if row is None or not deployments.is_for(row, session.atom_id):
         return None
     chain = [envelope for _, envelope in trust.chain(sql, session.trust_version)] if session.trust_version else []

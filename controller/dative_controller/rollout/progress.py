@@ -8,7 +8,7 @@ from dative.errors.control import VERSION_CONFLICT
 from dative.v1 import control_pb2, types_pb2
 from sqlalchemy import Connection
 
-from dative_controller.store import deployments
+from dative_controller.store import deployments, rollouts
 from dative_controller.store.database import Database
 from dative_controller.telemetry.signal import Signal
 
@@ -32,7 +32,18 @@ def read(sql: Connection, deployment_id: str) -> control_pb2.WatchDeploymentResp
         elif superseded and atom.phase not in FINAL:
             atom.status.code = VERSION_CONFLICT.name
             atom.status.message = f"generation {current.generation} came after" if current else ""
-    shown.done = superseded or all(atom.phase in FINAL for atom in shown.atoms)
+    rolling = rollouts.of(sql, row.deployment_id)
+    if rolling is None:
+        shown.done = superseded or all(atom.phase in FINAL for atom in shown.atoms)
+        return shown
+    shown.rollout.CopyFrom(rollouts.message(sql, rolling))
+    members = rollouts.members(sql, row.deployment_id)
+    for atom in shown.atoms:
+        member = members.get(atom.atom_id)
+        atom.step = member.step if member else "waiting"
+        if member is not None and member.step == "gating":
+            atom.gate_until.FromMilliseconds(member.active_ms + rolling.gate_ms)
+    shown.done = rolling.state != "rolling"
     return shown
 
 

@@ -32,6 +32,7 @@ from dative_controller.reporting.retention import forget_forever
 from dative_controller.reporting.spans import SpanSink
 from dative_controller.reporting.telemetry_service import TelemetryServicer
 from dative_controller.rollout.desired import DesiredState
+from dative_controller.rollout.roller import Roller
 from dative_controller.rollout.trust import pinned_envelope
 from dative_controller.server.access_service import AccessServicer
 from dative_controller.server.core import Core
@@ -263,6 +264,10 @@ class Controller:
         start("ingest", core.ingestor.commit_forever())
         start("index", Indexer(core.database, self.clock, core.ingestor.stored).run_forever())
         start("spans", core.spans.flush_forever())
+        roller = Roller(
+            core.database, core.hub, core.feed, core.clock, organization_id=core.organization_id, version=core.version
+        )
+        start("rollouts", roller.run_forever())
         start("retention", forget_forever(core.database, self.config.retention, self.clock))
         if not core.database.is_sqlite:
             start("listen", core.feed.listen_forever())

@@ -125,7 +125,10 @@ class DeploymentServicer(control_pb2_grpc.DeploymentServiceServicer):
                 kind=request.kind or "deploy",
                 created_by=who.subject,
                 traceparent=who.trace.traceparent,
+                rollout=request.rollout if request.HasField("rollout") else None,
             )
+            if wanted.kind not in deploy.KINDS:
+                raise DativeError(f"kind must be one of {', '.join(deploy.KINDS)}", code=INVALID)
             deployment_id, manifest = deploy.create(
                 sql,
                 wanted,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dative_controller.cli.deploying import Next, Part
     from dative_controller.cli.plan import Plan
     from dative_controller.cli.release import Situation
+    from dative_controller.cli.rolling import Rolling
 
 
 def _show_plan(app: App, plan: Plan) -> None:
@@ -112,12 +113,13 @@ def finish(
     undo: str,
     watch: bool,
     check_index: int | None = None,
+    rollout: Rolling | None = None,
 ) -> None:
     """Sign and create; tell who, what, where and the way back; follow it when asked."""
     from dative_controller.cli import release, watching
 
     answer = release.deploy(
-        app, here, following, kind=kind, check_index=check_index or here.check_index, reason=message
+        app, here, following, kind=kind, check_index=check_index or here.check_index, reason=message, rollout=rollout
     )
     processes = ", ".join(f"{entry.process_id} r{entry.version}" for entry in following.manifest.processes) or "nothing"
     app.done(
@@ -125,6 +127,11 @@ def finish(
         f" signed by {app.context.subject}: {processes}"
     )
     app.say("  note   running executions finish on their version")
+    if rollout is not None:
+        back = "back to all by itself" if rollout.way_back and here.frame.current else "halt"
+        app.say(
+            f"  note   {rollout.max_unavailable} member at a time, {rollout.gate.total_seconds():g} s each; goes bad: {back}"
+        )
     app.undo(undo)
     _print(app, here, following.manifest, answer.deployment_id)
     if watch:
@@ -184,6 +191,17 @@ diff = _plan_command("diff")
 @env_option
 @molecule_option
 @click.option("--check-index", type=int, help="From `dative plan`: refuse when anything changed since.")
+@click.option(
+    "--rolling/--at-once", default=None, help="Member by member; so by default where a molecule has settings."
+)
+@click.option("--max-unavailable", default=1, show_default=True, type=click.IntRange(1, 100), help="Members at a time.")
+@click.option("--gate", "gate_s", default=30.0, show_default=True, help="Seconds that each member must be well.")
+@click.option(
+    "--return/--no-return",
+    "way_back",
+    default=True,
+    help="Sign the way back with it.",
+)
 @click.option("--watch/--no-watch", default=False, help="Follow it atom by atom.")
 @click.option("-m", "--message", default="", help="Why; kept with the deployment.")
 @yes_option
@@ -193,6 +211,10 @@ def deploy(
     environment: str | None,
     molecule: str,
     check_index: int | None,
+    rolling: bool | None,
+    max_unavailable: int,
+    gate_s: float,
+    way_back: bool,
     watch: bool,
     message: str,
     yes: bool,
@@ -201,6 +223,10 @@ def deploy(
 
     Processes that it calls are deployed with it; the others of the molecule stay as they are.
     """
+    from datetime import timedelta
+
+    from dative_controller.cli.rolling import Rolling
+
     names, here, following, plan = planned(app, target, environment, molecule)
     name = names[0]
     _show_plan(app, plan)
@@ -219,7 +245,26 @@ def deploy(
         undo=_undo(here, plan, name),
         watch=watch,
         check_index=check_index,
+        rollout=Rolling(max_unavailable, timedelta(seconds=gate_s), way_back) if _rolls(app, here, rolling) else None,
     )
+
+
+def _rolls(app: App, here: Situation, wanted: bool | None) -> bool:
+    """As it was said; unsaid, where several atoms coordinate."""
+    from dative.errors import DativeError
+    from dative.errors.control import NOT_FOUND
+
+    from dative_controller.cli import estate
+
+    if wanted is not None or here.atoms < 2:
+        return bool(wanted)
+    try:
+        found = estate.molecule(app, here.environment.environment_id, here.frame.molecule_id)
+    except DativeError as unknown:
+        if unknown.code is not NOT_FOUND:
+            raise
+        return False
+    return found.HasField("settings")
 
 
 def _undo(here: Situation, plan: Plan, name: str) -> str:

@@ -11,6 +11,7 @@ from dative.molecule_settings import MoleculeSettings
 from dative.v1 import agent_pb2 as a
 from dative.v1 import control_pb2 as c
 from dative.v1 import control_pb2_grpc, types_pb2
+from dative_controller.links.statuses import Statuses
 from dative_controller.store import molecules
 from dative_controller.store.database import Database
 from dative_controller.store.molecules import Said
@@ -212,6 +213,19 @@ async def test_of_what_members_say_the_higher_term_counts_then_the_later_moment(
     found = await database.read(lambda sql: molecules.status_of(sql, "env", "hq"))
     assert found is not None
     assert (found.term, found.observed_at.seconds % 60) == kept
+
+
+@pytest.mark.parametrize(("told", "kept"), ORDER)
+def test_the_same_counts_for_what_was_heard_and_is_not_written_yet(
+    told: list[tuple[int, int]], kept: tuple[int, int]
+) -> None:
+    heard = Statuses()
+    for term, second in told:
+        heard.hear("env", "hq", "A", said(term, second, "A", ["A"]))
+    found = heard.newest("env", "hq")
+    assert found is not None
+    assert (found.term, found.observed_at.seconds % 60) == kept
+    assert [one.order[0] for one in heard.take_unwritten()] == [kept[0]]
 
 
 async def test_what_a_member_says_is_shown_with_the_names_of_the_registry(world: Any, stub: Any) -> None:

@@ -46,6 +46,8 @@ _TEXTS: tuple[tuple[str, Proof], ...] = (
     ("database space exceeded", Proof.FULL),
     ("requested lease not found", Proof.LEASE_GONE),
     ("revision has been compacted", Proof.COMPACTED),
+    # In Go's words, so of the request; gRPC core says "Received" where the answer was too large.
+    ("grpc: received message larger than max", Proof.INVALID),
     ("etcdserver: no leader", Proof.NOT_APPLIED),
     ("etcdserver: not leader", Proof.NOT_APPLIED),
     ("etcdserver: too many requests", Proof.NOT_APPLIED),

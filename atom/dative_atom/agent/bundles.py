@@ -246,6 +246,14 @@ class Bundles:
         sealed = shelf.secrets(self._seal_key, self.identity.atom_id)
         return binding(name, connection(shelf.environment(), name), sealed, redactor)
 
+    def definition(self, process: str) -> bytes | None:
+        """What runs now under that name, as its signers wrote it; None when there is none. Errors: as `prepare`."""
+        if self.active is None or process not in self.active.processes:
+            return None
+        content = self.active.processes[process]
+        paths = self.shelf(self.active.manifest.digest).verified_paths(content.artifacts)
+        return paths[content.artifact].read_bytes()
+
     # ---- what it says of itself ---------------------------------------------------------------------------------
 
     def observed(self) -> types_pb2.ObservedState:

@@ -35,6 +35,7 @@ from dative_atom.agent.executions import Executions
 from dative_atom.agent.letters import LetterCommands
 from dative_atom.agent.log import log, redactor
 from dative_atom.agent.paths import write_whole
+from dative_atom.agent.profiles import Profiles
 from dative_atom.agent.runner import Runner
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.agent.xref_commands import XrefCommands
@@ -43,7 +44,7 @@ from dative_atom.worker.protocol import CheckConnection
 CHECK_WITHIN_S = 60.0
 KEPT_FOR = timedelta(days=2)
 """Records of commands are let go of after that; every command has expired long before."""
-READS = frozenset({"dry_run", "hash_key", "read_receipts", "read_xref"})
+READS = frozenset({"dry_run", "hash_key", "profile_steps", "read_receipts", "read_xref"})
 """They change nothing, so one that comes twice is answered twice and no record of it is kept."""
 _ID = re.compile(r"\A[A-Za-z0-9_-]{1,64}\Z")
 
@@ -108,6 +109,7 @@ class Commands:
         self._drain = drain
         self._asking = asking
         self._dry_runs = DryRuns(executions, runner)
+        self._profiles = Profiles(bundles, runner)
         self._under_way: dict[str, asyncio.Future[Result]] = {}
 
     async def carry_out(self, command: agent_pb2.Command) -> Result:
@@ -155,6 +157,7 @@ class Commands:
             "read_receipts": self._read_receipts,
             "reveal_token": self._reveal,
             "dry_run": self._dry_runs.carry_out,
+            "profile_steps": self._profiles.carry_out,
         }
         handler = handlers.get(kind)
         if handler is None:

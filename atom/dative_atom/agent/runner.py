@@ -23,10 +23,12 @@ from dative_atom.worker.protocol import (
     DryRan,
     DryRun,
     Finished,
+    LookSteps,
     Progress,
     Rehearse,
     Rehearsed,
     RunExecution,
+    StepsLooked,
 )
 
 CANCEL_WITHIN_S = 10.0
@@ -211,6 +213,11 @@ class Runner:
         """Run an execution that writes nothing on a worker. Errors: as `rehearse`."""
         async with asyncio.timeout(within_s), self._worker() as worker:
             return await worker.dry_run(request)
+
+    async def look(self, request: LookSteps, within_s: float) -> StepsLooked:
+        """Ask the systems of some steps for their fields. Errors: as `rehearse`."""
+        async with asyncio.timeout(within_s), self._worker() as worker:
+            return await worker.look(request)
 
     async def stop(self) -> None:
         """End every worker; idle ones leave by themselves."""

@@ -28,12 +28,14 @@ from dative_atom.worker.protocol import (
     DryRun,
     Finished,
     FromWorker,
+    LookSteps,
     Progress,
     Ready,
     Rehearse,
     Rehearsed,
     RunExecution,
     Shutdown,
+    StepsLooked,
     ToWorker,
     frame,
 )
@@ -150,6 +152,14 @@ class Worker:
         while True:
             message = await self._read()
             if isinstance(message, DryRan) and message.request_id == request.request_id:
+                return message
+
+    async def look(self, request: LookSteps) -> StepsLooked:
+        """Ask the systems of some steps for their fields. Errors: WorkerLost."""
+        await self._send(request)
+        while True:
+            message = await self._read()
+            if isinstance(message, StepsLooked) and message.request_id == request.request_id:
                 return message
 
     async def cancel(self, execution_id: str) -> None:

@@ -288,6 +288,19 @@ class Ahead(Protocol):
         ...
 
 
+class Profiling(Protocol):
+    """A `Connector` that can say the fields of an operation before anything runs: names and types, no document."""
+
+    def profile(self, operation: Operation, clock: Clock) -> Mapping[str, str] | None:
+        """Field -> type as profiles write it (see `dative.process.targets`), in the system's order.
+
+        Of a source, what its documents will have; of a target, what it has, with "!" where a field is needed and
+        "read_only" where nobody may write it. None where the system has no fields of its own (a folder of files).
+        Reads no document, writes nothing. Raises RetryLater, StopRun.
+        """
+        ...
+
+
 @runtime_checkable
 class Prober(Protocol):
     """A `Writer` that can look up what became of documents whose answer was lost (Invariant 8)."""

@@ -8,7 +8,7 @@ coded error, and takes the connection's secrets out of every message. The engine
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from dative.bundle.canonical import canonical_json
 from dative.clock import Clock
 from dative.errors.base import ConfigError, DativeError, StopRun
 from dative.errors.connector import CONTRACT_BROKEN, UNEXPECTED
+from dative.process.targets import parse_target
 
 from dative_atom.connectors.base import (
     POSITION_BYTES_MAX,
@@ -34,6 +35,7 @@ from dative_atom.connectors.base import (
     Previewer,
     Previewing,
     Prober,
+    Profiling,
     Read,
     Reader,
     RunContext,
@@ -129,6 +131,20 @@ class GuardedConnector:
         looking = cast(Previewing, self._inner)
         with self._guard.errors("opening the preview"):
             return GuardedPreviewer(looking.previewer(operation, context, documents), self._guard)
+
+    def profile(self, operation: Operation, clock: Clock) -> Mapping[str, str] | None:
+        """None where the connector has nothing to say of fields. StopRun for a type that is none."""
+        known = self._spec.operations.get(operation.operation)
+        self._check(operation, known.kind if known else "source or target")
+        if not hasattr(self._inner, "profile"):
+            return None
+        with self._guard.errors("looking at the fields"):
+            fields = cast(Profiling, self._inner).profile(operation, clock)
+        try:
+            parse_target(fields or {})
+        except ValueError as error:
+            raise self._guard.broken(f"a profile with a type that is none: {error}") from error
+        return fields
 
     def result_names(self, operation: Operation) -> list[str]:
         """The result.* columns that the operation's spec promises."""

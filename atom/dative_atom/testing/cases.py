@@ -19,7 +19,7 @@ from dative.process.load import load
 from dative_atom.testing.bindings import read_bindings
 from dative_atom.testing.chaos import every_boundary
 from dative_atom.testing.compare import Difference, differences
-from dative_atom.testing.files import ProcessFile, called_beside
+from dative_atom.testing.files import ProcessFile, against_profiles, called_beside
 from dative_atom.testing.recorded import Replayed, live_drift
 from dative_atom.testing.recording import FOLDER
 from dative_atom.testing.recording import load as load_recording
@@ -95,6 +95,8 @@ def _process(file: Path, *, required: bool) -> Iterator[TestFile | Verdict]:
         yield _broken(file.name, file.name, "loads", [finding.message for finding in loaded.findings])
         return
     called = called_beside(loaded.process, file)
+    if unfit := against_profiles(loaded.process, file, called):
+        yield _broken(loaded.process.name, file.name, "fits its profiles", unfit)
     beside = {name: process for name, (process, _) in called.items()}
     for path in sorted([*file.parent.glob("tests/*.yaml"), *file.parent.glob("tests/*.yml")]):
         found = load_test(

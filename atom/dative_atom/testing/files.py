@@ -10,8 +10,9 @@ from typing import Any
 
 from dative.errors.base import ConfigError
 from dative.process.calls import called_by, closure
-from dative.process.load import load
+from dative.process.load import check, load
 from dative.process.model import Process
+from dative.process.profiles import read_recorded
 
 from dative_atom.testing.samples import table_texts
 from dative_atom.testing.stage import Stage
@@ -46,6 +47,16 @@ def read_process(path: Path) -> ProcessFile:
     if loaded.process is None:
         raise ConfigError("; ".join(str(finding) for finding in loaded.findings), where=path.name)
     return ProcessFile(loaded.process, path.parent, called_beside(loaded.process, path))
+
+
+def against_profiles(process: Process, file: Path, called: Mapping[str, tuple[Process, Path]]) -> list[str]:
+    """What the profiles that were recorded beside it find wrong with a process; nothing where there are none."""
+    recorded = read_recorded(file.parent, process)
+    if not recorded.profiles and not recorded.findings:
+        return []
+    beside = {name: one for name, (one, _) in called.items()}
+    found = check(file.read_bytes(), filename=file.name, processes=beside.get, recorded=lambda _: recorded)
+    return [str(finding) for finding in found.findings if finding.severity == "error"]
 
 
 def called_beside(process: Process, file: Path) -> dict[str, tuple[Process, Path]]:

@@ -34,6 +34,7 @@ from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.worker.dry_runs import dry_ran
 from dative_atom.worker.letters import rehearsed
 from dative_atom.worker.memory import limit_growth
+from dative_atom.worker.profiles import looked
 from dative_atom.worker.protocol import (
     FRAME_BYTES_MAX,
     CancelExecution,
@@ -42,11 +43,13 @@ from dative_atom.worker.protocol import (
     DryRun,
     Finished,
     FromWorker,
+    LookSteps,
     Progress,
     Ready,
     Rehearse,
     RunExecution,
     Shutdown,
+    StepsLooked,
     ToWorker,
     frame,
 )
@@ -90,7 +93,7 @@ class Worker:
         """connect, clock: what a process test puts in the place of real systems and of real time."""
         self._connection = connection
         self._connect = connect
-        self._work: queue.Queue[RunExecution | CheckConnection | Rehearse | DryRun | None] = queue.Queue(maxsize=1)
+        self._work: queue.Queue[RunExecution | CheckConnection | Rehearse | DryRun | LookSteps | None] = queue.Queue(maxsize=1)
         self._writing = threading.Lock()
         self._running: tuple[str, Control] | None = None
         self._clock: Clock = clock or SystemClock()
@@ -158,6 +161,8 @@ class Worker:
                 self._send(self._run(message))
             elif isinstance(message, Rehearse):
                 self._send(rehearsed(message, self._connect, self._clock))
+            elif isinstance(message, LookSteps):
+                self._send(StepsLooked(message.request_id, looked(message.steps, self._connect, self._clock)))
             elif isinstance(message, DryRun):
                 self._send(dry_ran(message, self._connect, self._clock, Control()))
             else:

@@ -112,6 +112,22 @@ class DryRun(msgspec.Struct, frozen=True, tag="dry_run"):
     documents_max: int
 
 
+class StepLook(msgspec.Struct, frozen=True):
+    """One step whose system is asked for its fields. operation: without the connector; options: a JSON object."""
+
+    step: str
+    operation: str
+    options: bytes
+    binding: Binding
+
+
+class LookSteps(msgspec.Struct, frozen=True, tag="look_steps"):
+    """Which fields do these steps' systems have?"""
+
+    request_id: str
+    steps: list[StepLook]
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Finish what runs, then exit."""
 
@@ -163,8 +179,22 @@ class DryRan(msgspec.Struct, frozen=True, tag="dry_ran"):
         return f"DryRan(request_id={self.request_id!r})"
 
 
-ToWorker = RunExecution | CancelExecution | CheckConnection | Rehearse | DryRun | Shutdown
-FromWorker = Ready | Progress | Finished | Checks | Rehearsed | DryRan
+class StepFields(msgspec.Struct, frozen=True):
+    """fields: (name, type) in the system's order; None where it has none of its own, or code and reason say why not."""
+
+    step: str
+    fields: list[tuple[str, str]] | None = None
+    code: str = ""
+    reason: str = ""
+
+
+class StepsLooked(msgspec.Struct, frozen=True, tag="steps_looked"):
+    request_id: str
+    steps: list[StepFields]
+
+
+ToWorker = RunExecution | CancelExecution | CheckConnection | Rehearse | DryRun | LookSteps | Shutdown
+FromWorker = Ready | Progress | Finished | Checks | Rehearsed | DryRan | StepsLooked
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from dative.errors.cli import FINDINGS, PROCESS_NOT_FOUND, CliError
 if TYPE_CHECKING:
     from dative.process.findings import Finding
     from dative.process.model import Process
+    from dative.process.profiles import Recorded
 
 FILES_MAX = 1000
 """At the bound the search stops with an error: somebody named a home directory."""
@@ -118,13 +119,18 @@ class Beside:
             return load(file.read(FILE_BYTES_MAX), filename=str(path)).draft
 
 
-def check(path: Path) -> Source:
-    """Load and validate one file with what it calls; bad input is findings, never an exception."""
+def check(path: Path, recorded: Callable[[Process], Recorded] | None = None) -> Source:
+    """Load and validate one file with what it calls; bad input is findings, never an exception.
+
+    recorded: the profiles of its steps; those that stand beside it, unless others are given.
+    """
     from dative.process.load import check as check_text
+    from dative.process.profiles import read_recorded
 
     with path.open("rb") as file:
         text = file.read(FILE_BYTES_MAX)
-    loaded = check_text(text, filename=str(path), processes=Beside(path).process)
+    held = recorded or (lambda process: read_recorded(path.parent, process))
+    loaded = check_text(text, filename=str(path), processes=Beside(path).process, recorded=held)
     return Source(path, loaded.process, tuple(loaded.findings))
 
 

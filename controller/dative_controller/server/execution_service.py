@@ -78,6 +78,22 @@ class ExecutionServicer(control_pb2_grpc.ExecutionServiceServicer):
         )
         return control_pb2.ControlDryRunResponse(sealed_outcome=result.dry_run.sealed_outcome, atom=row.name)
 
+    async def ProfileSteps(  # noqa: N802
+        self, request: control_pb2.ControlProfileStepsRequest, _context: Context
+    ) -> control_pb2.ControlProfileStepsResponse:
+        """The atom decides what it looks at; see `agent.proto`."""
+        row = await choose_atom(
+            self._core, request.environment, molecule=request.molecule or "default", atom=request.atom
+        )
+        result = await self._core.commander.send(
+            row,
+            agent_pb2.Command(profile_steps=agent_pb2.ProfileSteps(process=request.process, steps=request.steps)),
+            entry=self._core.entry("ProfileSteps", f"{row.atom_id}/{request.process[:100]}", request),
+            request_id=request.request_id,
+            traceparent=caller().trace.traceparent,
+        )
+        return control_pb2.ControlProfileStepsResponse(steps=result.profile_steps.steps, atom=row.name)
+
     async def CancelExecution(  # noqa: N802
         self, request: control_pb2.ControlCancelExecutionRequest, _context: Context
     ) -> control_pb2.ControlCancelExecutionResponse:

@@ -71,6 +71,7 @@ _TABLE: dict[str, dict[str, Permission]] = {
         "DryRun": Permission(
             OPERATORS, changes=True
         ),  # nothing changes, but it shows values, is audited, leaves a span
+        "ProfileSteps": Permission(OPERATORS, changes=True),  # nothing changes, but it is audited and leaves a span
         "CancelExecution": Permission(OPERATORS, changes=True),
         "ListExecutions": Permission(VIEWERS),
         "GetExecution": Permission(VIEWERS),

@@ -51,3 +51,11 @@ INEXACT = _code(
     "A double is no exact number: what the target's decimal gets is rounded from it.",
     "Read the source as text or decimal, or say how it is rounded: precision(field, digits).",
 )
+UNREADABLE_TEXT = _code(
+    "unreadable_text",
+    "The target reads its value from a text; one that does not read so would be refused.",
+    "Convert it in a map, where a bad one takes the catch path with its reason: CAST(… AS …), date(field, format).",
+)
+READ_ONLY = _code(
+    "read_only", "The target lets nobody write this field; it fills it itself.", "Leave it out in a map before."
+)

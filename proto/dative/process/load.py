@@ -7,7 +7,7 @@ input: a file is data, and all its findings come out at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from dative.process.text import read_yaml
 if TYPE_CHECKING:
     from dative.process.catalog import Catalog
     from dative.process.flow import Processes
+    from dative.process.profiles import Recorded
 
 PROCESS_MEDIA_TYPE = "application/vnd.dative.process.v1+json"
 
@@ -57,27 +58,31 @@ def check(
     catalog: Catalog | None = None,
     profiles: Mapping[str, Mapping[str, str]] | None = None,
     processes: Processes | None = None,
+    recorded: Callable[[Process], Recorded] | None = None,
 ) -> Loaded:
     """`load`, then `validate` on what could be built: every finding of the file.
 
     profiles: step id of the source -> field -> type as text, where they are known; see `datatypes.parse_type`.
-    processes: finds the processes that this one calls; without it nothing is said of them.
+    processes: finds the processes that this one calls; without it nothing is said of them. recorded: finds the profiles
+    of the process as it was built, in place of `profiles`; what is wrong with these is among the findings.
     """
     from dative.process.validate import validate_draft  # late: the agent reads processes and checks none
 
     loaded = load(source, filename=filename)
     if loaded.draft is None:
         return loaded
+    held = recorded(loaded.draft) if recorded is not None else None
     meaning = validate_draft(
         loaded.draft,
         filename=filename,
         source_map=loaded.source_map,
         catalog=catalog,
-        profiles=profiles,
+        profiles=held.profiles if held is not None else profiles,
         partial=loaded.partial,
         processes=processes,
     )
     findings = in_file_order([*loaded.findings, *(found for found in meaning if found not in loaded.findings)])
+    findings += held.findings if held is not None else ()
     failed = any(finding.severity == "error" for finding in findings)
     return Loaded(None if failed else loaded.process, findings, loaded.source_map, loaded.draft, loaded.partial)
 

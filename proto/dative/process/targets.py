@@ -1,7 +1,7 @@
 """What a target's fields are, and what a field loses on its way into one: findings before anything runs.
 
-A profile of a target names every field's type as a source's does, with `!` behind it where the field is needed:
-{"id": "text(18)!", "amount": "decimal(18,2)"}. What would fail for every document is an error; what would be lost or
+A profile of a target names every field's type as a source's does, with `!` behind it where the field is needed,
+and `read_only` where nobody may write it: {"id": "text(18)!", "amount": "decimal(18,2)", "at": "timestamp read_only"}. What would fail for every document is an error; what would be lost or
 refused for some is a warning that names the way out.
 """
 
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from dative.process.flow import FlowCheck
 
 _INTEGER_DIGITS = 19
+_READ_ONLY = " read_only"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetField:
-    """One field of a target. required: a document without it is refused."""
+    """One field of a target. required: a document without it is refused. read_only: one that has it is."""
 
     type: DataType
     required: bool = False
+    read_only: bool = False
 
 
 TargetProfile = Mapping[str, TargetField]
@@ -37,10 +39,13 @@ TargetProfile = Mapping[str, TargetField]
 
 def parse_target(fields: Mapping[str, str]) -> dict[str, TargetField]:
     """A profile from its texts. Raises ValueError for a type that does not exist."""
-    return {
-        name: TargetField(parse_type(text.strip().removesuffix("!")), text.strip().endswith("!"))
-        for name, text in fields.items()
-    }
+    return {name: _parsed(text.strip()) for name, text in fields.items()}
+
+
+def _parsed(text: str) -> TargetField:
+    if text.endswith(_READ_ONLY):
+        return TargetField(parse_type(text.removesuffix(_READ_ONLY)), read_only=True)
+    return TargetField(parse_type(text.removesuffix("!")), text.endswith("!"))
 
 
 def check_target(step: Step, path: Path, fields: Fields, profile: TargetProfile, check: FlowCheck) -> None:
@@ -56,6 +61,9 @@ def check_target(step: Step, path: Path, fields: Fields, profile: TargetProfile,
         if folded not in names:
             message = f'{step.verb} has no field "{name}"{nearest(name, profile)}'
             check.report.key(codes.UNKNOWN_FIELD, message, here)
+            continue
+        if profile[names[folded]].read_only:
+            check.report.key(codes.READ_ONLY, f'{step.verb} can not write "{name}": it is read only', here)
             continue
         for problem in _problems(fields.fields[name], profile[names[folded]]):
             message = f'"{name}" is {fields.fields[name].type}, {step.verb} takes {profile[names[folded]].type}: {problem.why}'
@@ -88,6 +96,8 @@ def _problems(state: FieldState, wanted: TargetField) -> Iterator[_Problem]:
         yield _Problem(codes.LOSES_TIME, "the time of day is lost")
     elif taken.kind == "text" and taken.precision and given.kind == "text" and given.precision > taken.precision:
         yield _Problem(codes.TOO_LONG, f"{given.precision} characters into {taken.precision}")
+    elif given.kind == "text" and not _converts(given, taken):
+        yield _Problem(codes.UNREADABLE_TEXT, f"a text that is no {taken.kind} would be refused")
     elif not _converts(given, taken):
         yield _Problem(codes.WRONG_TYPE, "no document would fit", certain=True)
 

@@ -246,7 +246,7 @@ class Goodbye(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "discard_dead_letters", "assign_dead_letters", "expire_dead_letters", "dry_run", "read_xref", "change_xref", "actor")
+    __slots__ = ("command_id", "expires_at", "traceparent", "run_process", "cancel_execution", "retry_dead_letters", "show_dead_letter", "drain", "repair_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "discard_dead_letters", "assign_dead_letters", "expire_dead_letters", "dry_run", "read_xref", "change_xref", "profile_steps", "actor")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
@@ -266,6 +266,7 @@ class Command(_message.Message):
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     READ_XREF_FIELD_NUMBER: _ClassVar[int]
     CHANGE_XREF_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_STEPS_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     expires_at: _timestamp_pb2.Timestamp
@@ -286,11 +287,12 @@ class Command(_message.Message):
     dry_run: DryRun
     read_xref: _types_pb2.XrefQuestion
     change_xref: _types_pb2.XrefChange
+    profile_steps: ProfileSteps
     actor: str
-    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ..., discard_dead_letters: _Optional[_Union[DiscardDeadLetters, _Mapping]] = ..., assign_dead_letters: _Optional[_Union[AssignDeadLetters, _Mapping]] = ..., expire_dead_letters: _Optional[_Union[ExpireDeadLetters, _Mapping]] = ..., dry_run: _Optional[_Union[DryRun, _Mapping]] = ..., read_xref: _Optional[_Union[_types_pb2.XrefQuestion, _Mapping]] = ..., change_xref: _Optional[_Union[_types_pb2.XrefChange, _Mapping]] = ..., actor: _Optional[str] = ...) -> None: ...
+    def __init__(self, command_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., run_process: _Optional[_Union[RunProcess, _Mapping]] = ..., cancel_execution: _Optional[_Union[CancelExecution, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLetters, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetter, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetter, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnection, _Mapping]] = ..., hash_key: _Optional[_Union[HashKey, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceipts, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealToken, _Mapping]] = ..., discard_dead_letters: _Optional[_Union[DiscardDeadLetters, _Mapping]] = ..., assign_dead_letters: _Optional[_Union[AssignDeadLetters, _Mapping]] = ..., expire_dead_letters: _Optional[_Union[ExpireDeadLetters, _Mapping]] = ..., dry_run: _Optional[_Union[DryRun, _Mapping]] = ..., read_xref: _Optional[_Union[_types_pb2.XrefQuestion, _Mapping]] = ..., change_xref: _Optional[_Union[_types_pb2.XrefChange, _Mapping]] = ..., profile_steps: _Optional[_Union[ProfileSteps, _Mapping]] = ..., actor: _Optional[str] = ...) -> None: ...
 
 class CommandResult(_message.Message):
-    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "repair_dead_letter", "change_dead_letters", "dry_run", "read_xref", "change_xref")
+    __slots__ = ("command_id", "status", "run_process", "retry_dead_letters", "show_dead_letter", "test_connection", "hash_key", "read_receipts", "reveal_token", "repair_dead_letter", "change_dead_letters", "dry_run", "read_xref", "change_xref", "profile_steps")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RUN_PROCESS_FIELD_NUMBER: _ClassVar[int]
@@ -305,6 +307,7 @@ class CommandResult(_message.Message):
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     READ_XREF_FIELD_NUMBER: _ClassVar[int]
     CHANGE_XREF_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_STEPS_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     status: _types_pb2.Status
     run_process: RunProcessResult
@@ -319,7 +322,8 @@ class CommandResult(_message.Message):
     dry_run: DryRunResult
     read_xref: _types_pb2.XrefAnswer
     change_xref: _types_pb2.XrefChanged
-    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetterResult, _Mapping]] = ..., change_dead_letters: _Optional[_Union[ChangeDeadLettersResult, _Mapping]] = ..., dry_run: _Optional[_Union[DryRunResult, _Mapping]] = ..., read_xref: _Optional[_Union[_types_pb2.XrefAnswer, _Mapping]] = ..., change_xref: _Optional[_Union[_types_pb2.XrefChanged, _Mapping]] = ...) -> None: ...
+    profile_steps: ProfileStepsResult
+    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[_types_pb2.Status, _Mapping]] = ..., run_process: _Optional[_Union[RunProcessResult, _Mapping]] = ..., retry_dead_letters: _Optional[_Union[RetryDeadLettersResult, _Mapping]] = ..., show_dead_letter: _Optional[_Union[ShowDeadLetterResult, _Mapping]] = ..., test_connection: _Optional[_Union[TestConnectionResult, _Mapping]] = ..., hash_key: _Optional[_Union[HashKeyResult, _Mapping]] = ..., read_receipts: _Optional[_Union[ReadReceiptsResult, _Mapping]] = ..., reveal_token: _Optional[_Union[RevealTokenResult, _Mapping]] = ..., repair_dead_letter: _Optional[_Union[RepairDeadLetterResult, _Mapping]] = ..., change_dead_letters: _Optional[_Union[ChangeDeadLettersResult, _Mapping]] = ..., dry_run: _Optional[_Union[DryRunResult, _Mapping]] = ..., read_xref: _Optional[_Union[_types_pb2.XrefAnswer, _Mapping]] = ..., change_xref: _Optional[_Union[_types_pb2.XrefChanged, _Mapping]] = ..., profile_steps: _Optional[_Union[ProfileStepsResult, _Mapping]] = ...) -> None: ...
 
 class RunProcess(_message.Message):
     __slots__ = ("process", "trace", "parameters")
@@ -370,6 +374,52 @@ class DryRunResult(_message.Message):
     SEALED_OUTCOME_FIELD_NUMBER: _ClassVar[int]
     sealed_outcome: bytes
     def __init__(self, sealed_outcome: _Optional[bytes] = ...) -> None: ...
+
+class ProfileSteps(_message.Message):
+    __slots__ = ("process", "steps")
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    process: str
+    steps: _containers.RepeatedCompositeFieldContainer[StepQuestion]
+    def __init__(self, process: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[StepQuestion, _Mapping]]] = ...) -> None: ...
+
+class StepQuestion(_message.Message):
+    __slots__ = ("step", "connection", "operation", "options")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CONNECTION_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    connection: str
+    operation: str
+    options: str
+    def __init__(self, step: _Optional[str] = ..., connection: _Optional[str] = ..., operation: _Optional[str] = ..., options: _Optional[str] = ...) -> None: ...
+
+class ProfileStepsResult(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[StepProfile]
+    def __init__(self, steps: _Optional[_Iterable[_Union[StepProfile, _Mapping]]] = ...) -> None: ...
+
+class StepProfile(_message.Message):
+    __slots__ = ("step", "fields", "code", "reason")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    fields: _containers.RepeatedCompositeFieldContainer[ProfileField]
+    code: str
+    reason: str
+    def __init__(self, step: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[ProfileField, _Mapping]]] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ProfileField(_message.Message):
+    __slots__ = ("name", "type")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ...) -> None: ...
 
 class CancelExecution(_message.Message):
     __slots__ = ("execution_id",)

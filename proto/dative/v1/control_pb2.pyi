@@ -828,6 +828,30 @@ class ControlDryRunResponse(_message.Message):
     atom: str
     def __init__(self, sealed_outcome: _Optional[bytes] = ..., atom: _Optional[str] = ...) -> None: ...
 
+class ControlProfileStepsRequest(_message.Message):
+    __slots__ = ("request_id", "environment", "process", "molecule", "atom", "steps")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    MOLECULE_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    environment: str
+    process: str
+    molecule: str
+    atom: str
+    steps: _containers.RepeatedCompositeFieldContainer[_agent_pb2.StepQuestion]
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., process: _Optional[str] = ..., molecule: _Optional[str] = ..., atom: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[_agent_pb2.StepQuestion, _Mapping]]] = ...) -> None: ...
+
+class ControlProfileStepsResponse(_message.Message):
+    __slots__ = ("steps", "atom")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    ATOM_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[_agent_pb2.StepProfile]
+    atom: str
+    def __init__(self, steps: _Optional[_Iterable[_Union[_agent_pb2.StepProfile, _Mapping]]] = ..., atom: _Optional[str] = ...) -> None: ...
+
 class ControlCancelExecutionRequest(_message.Message):
     __slots__ = ("request_id", "execution_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

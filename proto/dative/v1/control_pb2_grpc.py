@@ -1561,6 +1561,11 @@ class ExecutionServiceStub:
                 request_serializer=dative_dot_v1_dot_control__pb2.ControlDryRunRequest.SerializeToString,
                 response_deserializer=dative_dot_v1_dot_control__pb2.ControlDryRunResponse.FromString,
                 _registered_method=True)
+        self.ProfileSteps = channel.unary_unary(
+                '/dative.v1.ExecutionService/ProfileSteps',
+                request_serializer=dative_dot_v1_dot_control__pb2.ControlProfileStepsRequest.SerializeToString,
+                response_deserializer=dative_dot_v1_dot_control__pb2.ControlProfileStepsResponse.FromString,
+                _registered_method=True)
         self.CancelExecution = channel.unary_unary(
                 '/dative.v1.ExecutionService/CancelExecution',
                 request_serializer=dative_dot_v1_dot_control__pb2.ControlCancelExecutionRequest.SerializeToString,
@@ -1614,6 +1619,13 @@ class ExecutionServiceServicer:
 
     def DryRun(self, request, context):
         """What would it change now? Nothing is written; the answer is sealed to the reader's key. Operators only, and audited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProfileSteps(self, request, context):
+        """Which fields do these steps' systems have now? Names and types, no values. Operators only, and audited.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1681,6 +1693,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.DryRun,
                     request_deserializer=dative_dot_v1_dot_control__pb2.ControlDryRunRequest.FromString,
                     response_serializer=dative_dot_v1_dot_control__pb2.ControlDryRunResponse.SerializeToString,
+            ),
+            'ProfileSteps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProfileSteps,
+                    request_deserializer=dative_dot_v1_dot_control__pb2.ControlProfileStepsRequest.FromString,
+                    response_serializer=dative_dot_v1_dot_control__pb2.ControlProfileStepsResponse.SerializeToString,
             ),
             'CancelExecution': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelExecution,
@@ -1777,6 +1794,33 @@ class ExecutionService:
             '/dative.v1.ExecutionService/DryRun',
             dative_dot_v1_dot_control__pb2.ControlDryRunRequest.SerializeToString,
             dative_dot_v1_dot_control__pb2.ControlDryRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProfileSteps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dative.v1.ExecutionService/ProfileSteps',
+            dative_dot_v1_dot_control__pb2.ControlProfileStepsRequest.SerializeToString,
+            dative_dot_v1_dot_control__pb2.ControlProfileStepsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,6 +23,7 @@ from dative_atom.connectors.database.ahead import AheadWriter
 from dative_atom.connectors.database.execute import ExecutePreviewer, ExecuteWriter
 from dative_atom.connectors.database.postgres import PostgresSession, libpq_uri
 from dative_atom.connectors.database.preview import DatabasePreviewer
+from dative_atom.connectors.database.profile import read_fields, written_fields
 from dative_atom.connectors.database.read import DatabaseReader
 from dative_atom.connectors.database.session import LookingSession, Session, quoted
 from dative_atom.connectors.database.spec import (
@@ -70,16 +71,22 @@ class DatabaseConnector:
         return writer(self._connect(context.calls), options, documents, marks, context.clock)
 
     def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Previewer:
-        def connect() -> LookingSession:
-            if self._is_sqlite:
-                return SqliteSession(self._settings, context.calls, read_only=True)
-            return PostgresSession(self._settings, self._password, context.calls)
-
+        connect = self._looking(context.calls)
         if operation.operation == EXECUTE:
             own = parsed(ExecuteOptions, operation.options, f"step {operation.step}")
             return ExecutePreviewer(connect, own, documents, "", context.clock)
         options = parsed(_TARGETS[operation.operation], operation.options, f"step {operation.step}")
         return DatabasePreviewer(connect, options, documents, context.clock)
+
+    def profile(self, operation: Operation, clock: Clock) -> Mapping[str, str] | None:  # noqa: ARG002 - as `check`
+        """Of a statement of one's own nobody knows the fields: it takes what it binds."""
+        connect, step = self._looking(Unlogged()), f"step {operation.step}"
+        if operation.operation == EXECUTE:
+            return None
+        if operation.operation in _TARGETS:
+            table = parsed(_TARGETS[operation.operation], operation.options, step).table
+            return written_fields(connect, table)
+        return read_fields(connect, parsed(QueryOptions, operation.options, step))
 
     def check(self, clock: Clock) -> Iterator[Checked]:  # noqa: ARG002 - no deadline but the connection's own
         """Connects, logs in and asks for the version."""
@@ -96,6 +103,14 @@ class DatabaseConnector:
 
     def close(self) -> None:
         """Sessions belong to readers and writers."""
+
+    def _looking(self, calls: CallLog) -> Callable[[], LookingSession]:
+        def connect() -> LookingSession:
+            if self._is_sqlite:
+                return SqliteSession(self._settings, calls, read_only=True)
+            return PostgresSession(self._settings, self._password, calls)
+
+        return connect
 
     def _connect(self, calls: CallLog) -> Callable[[], Session]:
         def real() -> Session:

@@ -26,6 +26,7 @@ from dative_atom.connectors.database.session import (
     CONTROL,
     ROW,
     STAGE,
+    ColumnFacts,
     Described,
     Horizon,
     Reactions,
@@ -263,6 +264,21 @@ class PostgresSession:
             f"DESCRIBE {table}",
         )
         return [_target_column(*row) for row in found]
+
+    def columns(self, table: str) -> list[ColumnFacts]:
+        """A domain is what it stands for. attgenerated 's', attidentity 'a': a value may not be given."""
+        self.target(table)
+        found = self.rows(
+            "SELECT a.attname::text, CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) "
+            "ELSE format_type(a.atttypid, a.atttypmod) END, "
+            "((a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL)::text, "
+            "(a.attgenerated <> '' OR a.attidentity = 'a')::text "
+            "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+            f"WHERE a.attrelid = {literal(quoted_table(table))}::regclass AND a.attnum > 0 AND NOT a.attisdropped "
+            "ORDER BY a.attnum",
+            f"DESCRIBE {table}",
+        )
+        return [ColumnFacts(name, kind, need == "true", made == "true") for name, kind, need, made in found]
 
     def _nearest(self, table: str) -> str:
         names = [

@@ -38,6 +38,19 @@ class TargetColumn:
 
 
 @dataclass(frozen=True)
+class ColumnFacts:
+    """A column as its table declares it. declared: "character varying(80)". required: a row without it is refused.
+
+    generated: the database computes it, and refuses a row that brings it.
+    """
+
+    name: str
+    declared: str
+    required: bool = False
+    generated: bool = False
+
+
+@dataclass(frozen=True)
 class Described:
     """A query's columns, and the text that selects them in forms that travel exactly."""
 
@@ -187,6 +200,10 @@ class LookingSession(Session, Protocol):
 
     def begin_looking(self) -> None:
         """One snapshot for everything that follows; only temporary tables that exist by now can be written to."""
+        ...
+
+    def columns(self, table: str) -> list[ColumnFacts]:
+        """The table's columns as it declares them. StopRun as `target`."""
         ...
 
     def reactions(self, table: str) -> Reactions: ...

@@ -33,6 +33,7 @@ from dative_atom.connectors.database.session import (
     CONTROL,
     ROW,
     STAGE,
+    ColumnFacts,
     Described,
     Horizon,
     Reactions,
@@ -207,6 +208,13 @@ class SqliteSession:
             near = difflib.get_close_matches(table, names, n=1)
             raise StopRun(f"there is no table {table}{f'; nearest is {near[0]}' if near else ''}", code=TABLE_UNKNOWN)
         return [_target_column(name, declared) for _, name, declared, *_ in found]
+
+    def columns(self, table: str) -> list[ColumnFacts]:
+        self.target(table)
+        required = self.reactions(table).required
+        found = self.rows(f"PRAGMA {_pragma('table_xinfo', table)}", f"DESCRIBE {table}")
+        # hidden: 1 of a virtual table, 2 and 3 generated columns. Source: SQLite, "PRAGMA table_xinfo".
+        return [ColumnFacts(row[1], row[2], row[1] in required, row[6] in (2, 3)) for row in found if row[6] != 1]
 
     def unique_keys(self, table: str) -> list[tuple[str, ...]]:
         columns = self.rows(f"PRAGMA {_pragma('table_info', table)}", f"DESCRIBE {table}")

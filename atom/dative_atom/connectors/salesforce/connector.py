@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -17,6 +17,8 @@ from dative_atom.connectors.calls import Unlogged
 from dative_atom.connectors.retry import Backoff
 from dative_atom.connectors.salesforce.auth import own_token_source, token_source
 from dative_atom.connectors.salesforce.client import CONNECT_TIMEOUT_S, OrgClient, OrgSession
+from dative_atom.connectors.salesforce.describe import Describer
+from dative_atom.connectors.salesforce.profile import read_fields, written_fields
 from dative_atom.connectors.salesforce.query import QueryReader
 from dative_atom.connectors.salesforce.spec import QueryOptions, SalesforceSettings
 from dative_atom.connectors.spec import parsed
@@ -42,6 +44,16 @@ class SalesforceConnector:
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:  # noqa: ARG002
         """There is no operation that writes; the guard refuses such a step before it comes here."""
         raise ConfigError(f"salesforce.{operation.operation} of step {operation.step} is no target", where=self._where)
+
+    def profile(self, operation: Operation, clock: Clock) -> Mapping[str, str] | None:
+        """Of a query, the fields that it names; of an operation that writes, what its object has for this user."""
+        describer = Describer(self._client(clock, Unlogged(), threading.Event()))
+        if operation.operation == "query":
+            options = parsed(QueryOptions, operation.options, f"step {operation.step}")
+            return read_fields(describer, options.object, options.delivered)
+        return written_fields(
+            describer, str(operation.options["object"]), creating=operation.operation in ("create", "insert", "upsert")
+        )
 
     def check(self, clock: Clock) -> Iterator[Checked]:
         """dns, tcp or tls, login, read: each only when the one before passed; reads the org's limits, changes nothing."""

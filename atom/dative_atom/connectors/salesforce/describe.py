@@ -40,6 +40,7 @@ class Column:
     arrow: pa.DataType
     calculated: bool = False
     filterable: bool = True
+    length: int = 0  # characters of a text, 0 where there is no bound
 
     @property
     def field(self) -> pa.Field:
@@ -79,7 +80,12 @@ class Describer:
             _arrow(found),
             bool(found["calculated"]),
             bool(found["filterable"]),
+            int(found.get("length") or 0),
         )
+
+    def fields(self, object_name: str) -> list[dict[str, Any]]:
+        """Every field of the object as Salesforce describes it, in its order."""
+        return [item for key, item in self._describe(object_name).items() if key.startswith("name:")]
 
     def _field(self, objects: Sequence[str], name: str, key: str = "name") -> dict[str, Any]:
         """The field of the first of these objects (a polymorphic reference has several) that has it."""

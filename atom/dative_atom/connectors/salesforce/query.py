@@ -41,7 +41,7 @@ class QueryReader:
         self._cursor = incremental.field if incremental else None
         self._deleted = options.all_rows or (incremental is not None and incremental.deletes == "include")
         describer = Describer(client)
-        self._columns = describer.columns(options.object, self._names())
+        self._columns = describer.columns(options.object, options.delivered)
         self._hidden = describer.columns(options.object, ["Id", *([self._cursor] if self._cursor else [])])
         self._check_cursor()
         self._profile = pa.schema([column.field for column in self._columns], metadata=self._warnings())
@@ -52,14 +52,6 @@ class QueryReader:
     @property
     def profile(self) -> pa.Schema:
         return self._profile
-
-    def _names(self) -> list[str]:
-        """The process' fields; with deletes, IsDeleted too, or nobody could tell them apart."""
-        names = list(self._options.fields)
-        wants_deletes = self._options.incremental is not None and self._options.incremental.deletes == "include"
-        if wants_deletes and "isdeleted" not in (name.lower() for name in names):
-            names.append("IsDeleted")
-        return names
 
     def _check_cursor(self) -> None:
         if self._cursor and not self._hidden[-1].filterable:

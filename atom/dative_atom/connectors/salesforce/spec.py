@@ -88,6 +88,15 @@ class QueryOptions(Settings):
             raise ValueError(f"{', '.join(twice)}: named twice")
         return value
 
+    @property
+    def delivered(self) -> list[str]:
+        """The process' fields; with deletes, IsDeleted too, or nobody could tell them apart."""
+        names = list(self.fields)
+        wants_deletes = self.incremental is not None and self.incremental.deletes == "include"
+        if wants_deletes and "isdeleted" not in (name.lower() for name in names):
+            names.append("IsDeleted")
+        return names
+
 
 SPEC = ConnectorSpec(
     doc="Salesforce orgs through the REST API with OAuth 2.0 JWT bearer: no password, no browser.",

@@ -25,12 +25,16 @@ from dative_atom.worker.protocol import (
     DryRan,
     DryRun,
     Finished,
+    LookSteps,
     Progress,
     Ready,
     Rehearse,
     Rehearsed,
     RunExecution,
     Shutdown,
+    StepFields,
+    StepLook,
+    StepsLooked,
     ToWorker,
     frame,
 )
@@ -129,6 +133,16 @@ def rehearse(wire: Wire, request: Rehearse) -> None:
     wire.send(Rehearsed(request.request_id, json.dumps(outcome).encode()))
 
 
+def fields_of(step: StepLook) -> StepFields:
+    """A system whose fields are what it was asked with; the table "crash" takes the worker down."""
+    options = json.loads(step.options)
+    if options.get("table") == "crash":
+        os._exit(7)
+    if options.get("table") == "away":
+        return StepFields(step.step, None, "connector.unavailable", "no answer of " + step.binding.settings["url"])
+    return StepFields(step.step, [(name, f"{step.operation}: {options[name]}") for name in sorted(options)])
+
+
 def run(wire: Wire, request: RunExecution) -> None:
     journal = SqliteJournal(Path(request.journal), SystemClock())
     execution = journal.begin(request.execution_id, datetime.now(UTC), "a" * 32)
@@ -186,6 +200,8 @@ def main() -> None:
             counts = {"read": message.documents_max, "written": 1, "filtered": 0, "dead_lettered": 0}
             outcome = {"documents": [shown] * message.shown_max, "counts": counts}
             wire.send(DryRan(message.request_id, json.dumps(outcome).encode()))
+        elif isinstance(message, LookSteps):
+            wire.send(StepsLooked(message.request_id, [fields_of(step) for step in message.steps]))
         elif isinstance(message, Shutdown):
             return
 

@@ -71,6 +71,8 @@ class State:
     refuse_phase: bool = False
     joins: list[control_pb2.CreateJoinTokenRequest] = field(default_factory=list)
     commands: list[Any] = field(default_factory=list)
+    profile_requests: list[control_pb2.ControlProfileStepsRequest] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict)  # what a step's system has: see step_profile
     vault: dict[str, str] = field(default_factory=dict)
     audit_broken: bool = False
     rendezvous: threading.Barrier | None = None  # where a login waits a moment for another one
@@ -82,6 +84,14 @@ class State:
         if not found:
             raise DativeError(f"no environment {name}", code=codes.NOT_FOUND)
         return found[0]
+
+    def step_profile(self, step: str) -> agent_pb2.StepProfile:
+        """fields by step: a mapping, or (code, reason) why there is none; a step that is not in it has no fields."""
+        known = self.fields.get(step, {})
+        if isinstance(known, tuple):
+            return agent_pb2.StepProfile(step=step, code=known[0], reason=known[1])
+        fields = [agent_pb2.ProfileField(name=name, type=kind) for name, kind in known.items()]
+        return agent_pb2.StepProfile(step=step, fields=fields)
 
     def add_atom(self, name: str, environment: str, state: str = "online") -> control_pb2.Atom:
         key = SealKey.generate()
@@ -375,6 +385,13 @@ class Executions:
         info = seal_info("dative/dry-run/v1", request.process)
         sealed = seal(json.dumps(self.s.outcome).encode(), request.reader_public_key, info)
         return control_pb2.ControlDryRunResponse(sealed_outcome=sealed, atom="hq-1")
+
+    def ProfileSteps(self, request: Any) -> Any:
+        self.s.profile_requests.append(request)
+        if not any(atom.state == "online" for atom in self.s.atoms.values()):
+            raise DativeError("no atom of dev is connected", code=codes.ATOM_OFFLINE)
+        steps = [self.s.step_profile(one.step) for one in request.steps]
+        return control_pb2.ControlProfileStepsResponse(steps=steps, atom="hq-1")
 
     def CancelExecution(self, request: Any) -> Any:
         self.s.commands.append(request)

@@ -80,6 +80,7 @@ def test_every_command_of_the_tree_has_help_with_a_sentence() -> None:
         atom-invite atom-list atom-show atom-approve atom-revoke atom-drain atom-resume atom-test
         molecule-create molecule-list molecule-show molecule-set molecule-remove
         process-validate process-test process-run process-list process-schema process-docs process-lineage process-dry-run
+        process-profile
         vault-key-create vault-key-rotate vault-key-list vault-enrol vault-allow vault-forbid vault-readers vault-reveal
         xref-list xref-show xref-export xref-import xref-set xref-remove
         deployment-list deployment-show execution-list execution-show execution-watch execution-cancel execution-receipts

@@ -252,7 +252,7 @@ class Bundles:
             return None
         content = self.active.processes[process]
         paths = self.shelf(self.active.manifest.digest).verified_paths(content.artifacts)
-        return paths[content.artifact].read_bytes()
+        return Path(paths[content.artifact]).read_bytes()
 
     # ---- what it says of itself ---------------------------------------------------------------------------------
 

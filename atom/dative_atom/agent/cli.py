@@ -362,6 +362,19 @@ def dry_run(
 
 
 @main.command()
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--connection", multiple=True, metavar="NAME=FILE", help="Binds a connection to a system; once for each.")
+@click.option("--write", is_flag=True, help="Write what is not as recorded to profiles/ beside the process.")
+@output
+@coded
+def profile(path: Path, connection: tuple[str, ...], write: bool, output: str) -> None:
+    """Which fields do the systems of a process file have now, beside what was recorded? Reads no document."""
+    command = [sys.executable, "-m", "dative_atom.testing.profile", str(path), "--output", output]
+    command += ["--write"] * write + [f"--connection={pair}" for pair in connection]
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
+@main.command()
 @output
 def version(output: str) -> None:
     """This program's version."""

@@ -86,7 +86,9 @@ def _options(question: agent_pb2.StepQuestion) -> dict[str, Any]:
     except ValueError:
         options = None
     if not isinstance(options, dict):
-        raise DativeError(f"the options of {question.step} are no JSON object in {OPTIONS_BYTES_MAX} bytes", code=INVALID)
+        raise DativeError(
+            f"the options of {question.step} are no JSON object in {OPTIONS_BYTES_MAX} bytes", code=INVALID
+        )
     # The only other text of an operation that a system would read as its language has nothing to do with fields.
     options.pop("where", None)
     return options
@@ -103,6 +105,4 @@ def _texts(value: Any, key: str) -> Iterator[str]:
 
 def _told(found: StepFields) -> agent_pb2.StepProfile:
     fields = [agent_pb2.ProfileField(name=name, type=kind) for name, kind in found.fields or ()]
-    return agent_pb2.StepProfile(
-        step=found.step, fields=fields, code=found.code, reason=redactor.redact(found.reason)
-    )
+    return agent_pb2.StepProfile(step=found.step, fields=fields, code=found.code, reason=redactor.redact(found.reason))

@@ -93,7 +93,9 @@ class Worker:
         """connect, clock: what a process test puts in the place of real systems and of real time."""
         self._connection = connection
         self._connect = connect
-        self._work: queue.Queue[RunExecution | CheckConnection | Rehearse | DryRun | LookSteps | None] = queue.Queue(maxsize=1)
+        self._work: queue.Queue[RunExecution | CheckConnection | Rehearse | DryRun | LookSteps | None] = queue.Queue(
+            maxsize=1
+        )
         self._writing = threading.Lock()
         self._running: tuple[str, Control] | None = None
         self._clock: Clock = clock or SystemClock()

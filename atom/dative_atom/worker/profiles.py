@@ -43,8 +43,7 @@ def _look(step: StepLook, connect: Connect, clock: Clock) -> StepFields:
         operation = Operation(StepId(step.step), binding.connector, step.operation, msgspec.json.decode(step.options))
         connector = connect(config)
         try:
-            looking = isinstance(connector, GuardedConnector)
-            fields = connector.profile(operation, clock) if looking else None
+            fields = connector.profile(operation, clock) if isinstance(connector, GuardedConnector) else None
         finally:
             connector.close()
     except DativeError as error:

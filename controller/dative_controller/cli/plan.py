@@ -44,7 +44,10 @@ class ProcessPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """needs: what the environment lacks, each with the command that sets it. notes: what a person should know."""
+    """needs: what the environment lacks, each with the command that sets it. notes: what a person should know.
+
+    profiles: what the processes were checked against, "<process>/<step>" -> "live" or "recorded 2026-03-01".
+    """
 
     environment: str
     check_index: int
@@ -53,6 +56,7 @@ class Plan:
     settings: tuple[Line, ...]
     needs: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    profiles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -77,6 +81,7 @@ class Plan:
             "settings": [{"sign": line.sign, "text": line.text} for line in self.settings],
             "needs": list(self.needs),
             "notes": list(self.notes),
+            "profiles": dict(self.profiles),
         }
 
 

@@ -6,7 +6,7 @@ The rules are in `deploying` and `plan`, which touch nothing; here is everything
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dative.bundle.blobs import digest_of
@@ -143,7 +143,9 @@ def earlier(app: App, manifest: Manifest) -> Iterator[Manifest]:
     raise CliError(f"not found within {HISTORY_MAX} generations", code=NOTHING_BEFORE)
 
 
-def plan(app: App, here: Situation, following: Next, notes: Sequence[str] = ()) -> Plan:
+def plan(
+    app: App, here: Situation, following: Next, notes: Sequence[str] = (), profiles: Mapping[str, str] | None = None
+) -> Plan:
     """What the next manifest would change, by name of step and field."""
     before, after = parts_of(here.frame.current), parts_of(following.manifest)
     secrets = {secret.name for secret in here.environment.secrets}
@@ -173,6 +175,7 @@ def plan(app: App, here: Situation, following: Next, notes: Sequence[str] = ()) 
         settings=diff_environment(running_environment(app, here), here.frame.environment),
         needs=tuple(needs),
         notes=(*notes, *here.warnings, *_general_notes(here)),
+        profiles=profiles or {},
     )
 
 

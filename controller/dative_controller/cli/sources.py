@@ -24,6 +24,10 @@ _KIND = re.compile(r"^kind:\s*['\"]?Process['\"]?\s*(#.*)?$", re.MULTILINE)
 _NAME = re.compile(r"\A[a-z0-9][a-z0-9._-]{0,127}\Z")
 
 
+Profiles = Callable[["Process", Path], "Recorded"]
+"""The profiles of a process' steps; the path is its file's folder."""
+
+
 @dataclass(frozen=True)
 class Source:
     """One process file, checked. process: None when it has errors."""
@@ -134,13 +138,13 @@ def check(path: Path, recorded: Callable[[Process], Recorded] | None = None) -> 
     return Source(path, loaded.process, tuple(loaded.findings))
 
 
-def ready(path: Path) -> Ready:
+def ready(path: Path, recorded: Profiles | None = None) -> Ready:
     """The process of a file with its tables. Errors: cli.process_invalid with every finding, cli.process_not_found."""
     from dative.process.load import canonical_process
 
-    source = check(path)
+    source = check(path, (lambda process: recorded(process, path.parent)) if recorded else None)
     if source.process is None:
-        raise _invalid(path, source.findings)
+        raise _invalid(path, source.findings, live=recorded is not None)
     process = source.process
     return Ready(process.name, canonical_process(process), _tables(path, process), source.findings)
 
@@ -156,15 +160,22 @@ def built(path: Path) -> Process:
     return loaded.process
 
 
-def _invalid(path: Path, findings: Iterable[Finding]) -> CliError:
+def _invalid(path: Path, findings: Iterable[Finding], *, live: bool = False) -> CliError:
+    """live: found with profiles that are not beside the file, so that `validate` may find less."""
     errors = [finding for finding in findings if finding.severity == "error"]
     listed = "\n".join(f"  {line}" for finding in errors for line in finding_lines(finding))
     count = f"{len(errors)} finding{'s' if len(errors) != 1 else ''}"
-    return CliError(f"{path} has {count}:\n{listed}", code=FINDINGS, next=f"dative process validate {path}")
+    told = f"dative process validate {path}"
+    if live:
+        told = f"dative process profile {path} --env ENV --write, then {told}; --no-profiles goes by what was recorded"
+    return CliError(f"{path} has {count}:\n{listed}", code=FINDINGS, next=told)
 
 
-def ready_with_called(path: Path) -> list[Ready]:
-    """The process of a file, then every process that it calls, directly and through others. Errors: as `ready`."""
+def ready_with_called(path: Path, recorded: Profiles | None = None) -> list[Ready]:
+    """The process of a file, then every process that it calls, directly and through others. Errors: as `ready`.
+
+    recorded: the profiles that each is checked with; those beside it, unless others are given.
+    """
     from dative.process.calls import names_called
 
     found: dict[Path, Ready] = {}
@@ -173,7 +184,7 @@ def ready_with_called(path: Path) -> list[Ready]:
         here = waiting.pop(0)
         if here in found:
             continue
-        found[here] = ready(here)
+        found[here] = ready(here, recorded)
         # That every name has a file is what the check has just seen.
         waiting += [file for name in names_called(found[here].definition) if (file := Beside(here).path(name))]
     return list(found.values())

@@ -1,8 +1,8 @@
 """What a target's fields are, and what a field loses on its way into one: findings before anything runs.
 
-A profile of a target names every field's type as a source's does, with `!` behind it where the field is needed,
-and `read_only` where nobody may write it: {"id": "text(18)!", "amount": "decimal(18,2)", "at": "timestamp read_only"}. What would fail for every document is an error; what would be lost or
-refused for some is a warning that names the way out.
+A profile of a target names every field's type as a source's does, with `!` behind it where the field is needed, and
+`read_only` where nobody may write it: {"id": "text(18)!", "amount": "decimal(18,2)", "at": "timestamp read_only"}. What
+would fail for every document is an error; what would be lost or refused for some is a warning that names the way out.
 """
 
 from __future__ import annotations

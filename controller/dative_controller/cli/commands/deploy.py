@@ -37,6 +37,15 @@ def _show_plan(app: App, plan: Plan) -> None:
         app.say(click.style(f"  needs ✗ {need}", fg="red"))
     for note in plan.notes:
         app.say(f"  note    {note}")
+    for place, source in plan.profiles.items():
+        app.say(click.style(f"  profile {place}: {source}", dim=True))
+
+
+profiles_option = click.option(
+    "--profiles/--no-profiles",
+    default=True,
+    help="Ask an atom which fields the systems have now; else what was recorded beside the process is taken.",
+)
 
 
 class Planned(NamedTuple):
@@ -48,13 +57,23 @@ class Planned(NamedTuple):
     plan: Plan
 
 
-def planned(app: App, target: str, environment: str | None, molecule: str) -> Planned:
-    """Read, check and compare; deploys nothing. Errors: those of the steps it takes."""
+def planned(app: App, target: str, environment: str | None, molecule: str, *, profiles: bool = True) -> Planned:
+    """Read, check and compare; deploys nothing. Errors: those of the steps it takes.
+
+    profiles: ask an atom for the live profiles that the processes are checked with; else what was recorded is taken.
+    """
+    from dative.process.profiles import Recorded
+
     from dative_controller.cli import release, sources
     from dative_controller.cli.deploying import packed, versions_of
+    from dative_controller.cli.profiles import Live
 
-    together = sources.ready_with_called(sources.named(target))
+    path = sources.named(target)
+    # What is wrong by itself is told before anybody is asked for anything.
+    sources.ready_with_called(path, lambda *_: Recorded())
     here = release.situation(app, environment, molecule)
+    live = Live(app, here.environment.name, molecule, profiles)
+    together = sources.ready_with_called(path, live.of)
     parts = []
     for ready in together:
         versions = versions_of(ready.name, here.deployed)
@@ -66,7 +85,7 @@ def planned(app: App, target: str, environment: str | None, molecule: str) -> Pl
         for finding in ready.warnings
     ]
     names = tuple(ready.name for ready in together)
-    return Planned(names, here, following, release.plan(app, here, following, warnings))
+    return Planned(names, here, following, release.plan(app, here, following, [*warnings, *live.notes], live.sources))
 
 
 def following_of(
@@ -158,8 +177,8 @@ def _print(app: App, here: Situation, manifest: Manifest, deployment_id: str) ->
     app.out.item("Deployment", item, rows, name="deployment_id")
 
 
-def _plan(app: App, target: str, environment: str | None, molecule: str, exit_code: bool) -> None:
-    plan = planned(app, target, environment, molecule).plan
+def _plan(app: App, target: str, environment: str | None, molecule: str, *, exit_code: bool, profiles: bool) -> None:
+    plan = planned(app, target, environment, molecule, profiles=profiles).plan
     if app.out.is_table:
         _show_plan(app, plan)
         app.say("  no change" if not plan.changed else "")
@@ -176,8 +195,9 @@ def _plan_command(name: str) -> click.Command:
     @env_option
     @molecule_option
     @click.option("--exit-code", is_flag=True, help="Exit 3 when there are changes.")
-    def run(app: App, target: str, environment: str | None, molecule: str, exit_code: bool) -> None:
-        _plan(app, target, environment, molecule, exit_code)
+    @profiles_option
+    def run(app: App, target: str, environment: str | None, molecule: str, exit_code: bool, profiles: bool) -> None:
+        _plan(app, target, environment, molecule, exit_code=exit_code, profiles=profiles)
 
     return run
 
@@ -204,6 +224,7 @@ diff = _plan_command("diff")
 )
 @click.option("--watch/--no-watch", default=False, help="Follow it atom by atom.")
 @click.option("-m", "--message", default="", help="Why; kept with the deployment.")
+@profiles_option
 @yes_option
 def deploy(
     app: App,
@@ -217,6 +238,7 @@ def deploy(
     way_back: bool,
     watch: bool,
     message: str,
+    profiles: bool,
     yes: bool,
 ) -> None:
     """Validate, pack, sign and deploy PROCESS: a file, or the name of a process below here.
@@ -227,7 +249,7 @@ def deploy(
 
     from dative_controller.cli.rolling import Rolling
 
-    names, here, following, plan = planned(app, target, environment, molecule)
+    names, here, following, plan = planned(app, target, environment, molecule, profiles=profiles)
     name = names[0]
     _show_plan(app, plan)
     if not plan.changed and here.frame.current and here.frame.current.artifacts == following.manifest.artifacts:

@@ -251,6 +251,27 @@ def dry_run(
     show(app, request)
 
 
+@command("profile", of=group)
+@click.argument("target", metavar="PROCESS")
+@env_option
+@molecule_option
+@click.option("--atom", default="", metavar="NAME", help="Who looks; default: the least loaded one.")
+@click.option("--write", is_flag=True, help="Write what is not as recorded to profiles/ beside the process.")
+def profile(app: App, target: str, environment: str | None, molecule: str, atom: str, write: bool) -> None:
+    """Which fields do the steps' systems have now, beside what was recorded? Exit 3 on drift, 1 where one can not say.
+
+    PROCESS is a file, or the name of a process below here. Names and types only; no document is read.
+    """
+    from dative_controller.cli import profiles, sources
+
+    path = sources.named(target)
+    process = sources.built(path)
+    found = profiles.look(app, process, path.parent, app.environment_name(environment), molecule, atom)
+    code = profiles.show(app, process, path.parent, found, write=write)
+    if code:
+        click.get_current_context().exit(code)
+
+
 @command("list", of=group)
 @env_option
 @molecule_option

@@ -11,6 +11,8 @@ Kind = Literal[
     "list", "struct",
 ]  # fmt: skip
 PRECISION_MAX = 38
+INTEGER_DIGITS = 19
+"""Of 64 bits."""
 DEPTH_MAX = 6
 """How deep lists and structs may stand in one another."""
 FIELDS_MAX = 1000
@@ -25,7 +27,8 @@ _WORD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class DataType:
-    """One type. precision, scale: of decimals; precision of a text: its characters at most, 0 where there is no bound.
+    """One type. precision, scale: of decimals; precision of a text: its characters at most, 0 where there is no bound;
+    precision of an integer that is written out: its digits, 0 for every other one.
 
     item: of lists. fields: of structs, in their order. `any`: not known before the first document. Timestamps are UTC.
     """
@@ -58,6 +61,16 @@ class DataType:
     @property
     def is_number(self) -> bool:
         return self.kind in ("integer", "decimal", "double")
+
+    @property
+    def whole_digits(self) -> int:
+        """Digits before the point, of a number that is no double."""
+        return (self.precision or INTEGER_DIGITS) if self.kind == "integer" else self.precision - self.scale
+
+    @property
+    def unsized(self) -> DataType:
+        """The type of a field that may hold other values too: an integer with any digits."""
+        return INTEGER if self.kind == "integer" else self
 
     @property
     def is_temporal(self) -> bool:
@@ -210,13 +223,11 @@ def _joined_nested(first: DataType, second: DataType) -> DataType | None:
 def _joined_numbers(first: DataType, second: DataType) -> DataType:
     if "double" in (first.kind, second.kind):
         return DOUBLE
+    if first.kind == second.kind == "integer":
+        return DataType("integer", max(first.precision, second.precision)) if first.precision and second.precision else INTEGER
     scale = max(first.scale, second.scale)
-    whole = max(_whole_digits(first), _whole_digits(second))
+    whole = max(first.whole_digits, second.whole_digits)
     return decimal(min(whole + scale, PRECISION_MAX), scale)
-
-
-def _whole_digits(number: DataType) -> int:
-    return 19 if number.kind == "integer" else number.precision - number.scale
 
 
 def fits(wanted: str, given: DataType) -> bool:

@@ -151,9 +151,9 @@ class _Inference(Results):
                 self.wrong(f"arithmetic needs numbers, here is {kind}; CAST it, or read it with number()", side)
         if isinstance(node, exp.Div):
             return types.DOUBLE
-        if isinstance(node, exp.Mul) and left.kind == right.kind == "decimal":
+        if isinstance(node, exp.Mul) and _is_product_sized(left, right):
             return types.decimal(min(left.precision + right.precision, types.PRECISION_MAX), left.scale + right.scale)
-        return (joined(left, right) or types.ANY) if left.is_number and right.is_number else types.ANY
+        return (joined(left, right) or types.ANY).unsized if left.is_number and right.is_number else types.ANY
 
     def _date_arithmetic(self, node: exp.Expr, left: DataType, right: DataType) -> DataType:
         if left.is_temporal and right.is_temporal:
@@ -323,9 +323,19 @@ def _literal(node: exp.Literal) -> DataType:
     if "e" in node.name.lower():
         return types.DOUBLE
     whole, point, fraction = node.name.partition(".")
+    digits = len(whole.lstrip("0"))
     if not point:
-        return types.INTEGER if len(whole) < 19 else types.decimal(types.PRECISION_MAX, 0)
-    return types.decimal(min(len(whole) + len(fraction), types.PRECISION_MAX), min(len(fraction), types.PRECISION_MAX))
+        is_integer = digits < types.INTEGER_DIGITS
+        return DataType("integer", max(digits, 1)) if is_integer else types.decimal(types.PRECISION_MAX, 0)
+    scale = min(len(fraction), types.PRECISION_MAX)
+    return types.decimal(max(min(digits + scale, types.PRECISION_MAX), 1), scale)
+
+
+def _is_product_sized(left: DataType, right: DataType) -> bool:
+    """Whether the digits of a product follow: decimals, or one and an integer that is written out."""
+    return "decimal" in (left.kind, right.kind) and all(
+        kind.kind == "decimal" or (kind.kind == "integer" and kind.precision) for kind in (left, right)
+    )
 
 
 def _is_text_literal(node: exp.Expr) -> bool:

@@ -6,7 +6,7 @@ stands after every step that sets it. Knows no step; the shapes and the pass ove
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dative.errors import process as codes
 from dative.process.datatypes import joined
@@ -26,6 +26,8 @@ class RunningProperties:
 
     def set(self, name: str, state: FieldState, path: Path, report: Report) -> None:
         """A step sets it; findings about the value at `path` go to the report."""
+        # The digits of the integer that one step writes out say nothing of what another one sets.
+        state = replace(state, type=state.type.unsized)
         before = self.known.get(name)
         if name.startswith("persisted.") and state.classes:
             kinds = ", ".join(sorted(state.classes))

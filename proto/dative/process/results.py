@@ -86,7 +86,7 @@ class Results:
         kind, digits = self.of(call.arguments[0]), call.arguments[1].name if len(call.arguments) > 1 else "0"
         if kind.kind != "decimal" or not digits.isdigit():
             return types.ANY if kind.kind == "decimal" else kind
-        return types.decimal(kind.precision, min(int(digits), kind.scale))
+        return self._rounded(call, min(int(digits), kind.scale))
 
     def result_currency(self, call: Called) -> DataType:
         self._plain_keys([*call.arguments[1:3], *([call.named["on"]] if "on" in call.named else [])])
@@ -179,12 +179,23 @@ class Results:
     def result_precision(self, call: Called) -> DataType:
         self._rounding(call)
         digits = call.arguments[1].name
-        return types.decimal(NUMBER_PRECISION, int(digits) if digits.isdigit() else 0)
+        return self._rounded(call, int(digits) if digits.isdigit() else 0)
 
     def result_round_currency(self, call: Called) -> DataType:
         self._rounding(call)
         currency = literal_text(call.arguments[1])
-        return types.decimal(CURRENCY_PRECISION, minor_units(currency) if currency else NUMBER_SCALE)
+        return self._rounded(call, minor_units(currency) if currency else NUMBER_SCALE)
+
+    def _rounded(self, call: Called, scale: int) -> DataType:
+        """A number with `scale` digits after the point, and before it as many as the value has.
+
+        The one value that rounds up into one digit more (9.99 to 10.0) is not counted: it takes the catch path, as where
+        a target rounds.
+        """
+        kind = self.of(call.arguments[0])
+        if kind.kind not in ("decimal", "integer"):
+            return types.decimal(NUMBER_PRECISION, scale)
+        return types.decimal(max(min(kind.whole_digits + scale, NUMBER_PRECISION), scale, 1), scale)
 
     def result_number_format(self, call: Called) -> DataType:
         self._rounding(call)

@@ -21,7 +21,6 @@ from dative.process.shapes.step import Step
 if TYPE_CHECKING:
     from dative.process.flow import FlowCheck
 
-_INTEGER_DIGITS = 19
 _READ_ONLY = " read_only"
 
 
@@ -111,12 +110,8 @@ def _numbers(given: DataType, taken: DataType) -> Iterator[_Problem]:
     scale = 0 if taken.kind == "integer" else taken.scale
     if given.scale > scale:
         yield _Problem(codes.LOSES_SCALE, f"{given.scale} digits after the point into {scale}")
-    if _whole(given) > _whole(taken):
-        yield _Problem(codes.MAY_OVERFLOW, f"{_whole(given)} digits before the point into {_whole(taken)}")
-
-
-def _whole(number: DataType) -> int:
-    return _INTEGER_DIGITS if number.kind == "integer" else number.precision - number.scale
+    if given.whole_digits > taken.whole_digits:
+        yield _Problem(codes.MAY_OVERFLOW, f"{given.whole_digits} digits before the point into {taken.whole_digits}")
 
 
 def _converts(given: DataType, taken: DataType) -> bool:

@@ -134,10 +134,14 @@ def rehearse(wire: Wire, request: Rehearse) -> None:
 
 
 def fields_of(step: StepLook) -> StepFields:
-    """A system whose fields are what it was asked with; the table "crash" takes the worker down."""
+    """A system whose fields are what it was asked with; the table "crash" takes the worker down, "hang" never answers."""
     options = json.loads(step.options)
     if options.get("table") == "crash":
         os._exit(7)
+    if options.get("table") == "hang":
+        time.sleep(600)  # until it is killed
+    if options.get("table") == "wide":
+        return StepFields(step.step, [(f"{number}-{'é' * 100}", "text") for number in range(2000)])
     if options.get("table") == "away":
         return StepFields(step.step, None, "connector.unavailable", "no answer of " + step.binding.settings["url"])
     return StepFields(step.step, [(name, f"{step.operation}: {options[name]}") for name in sorted(options)])

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from dative.rpc import MESSAGE_BYTES_MAX
 from dative.v1 import agent_pb2
+from dative_atom.agent.profiles import Profiles
 
 CONNECTIONS = {"erp": {"connector": "database", "settings": {"url": "postgresql://erp"}}}
 SIGNED = "SELECT id FROM account"
@@ -71,14 +73,32 @@ async def test_only_sql_of_the_verified_process_is_looked_at(
     [
         ([], "rpc.invalid_argument"),
         ([step("s", table="t")] * 101, "rpc.invalid_argument"),
-        ([step("s", table="crash")], "agent.worker_crashed"),
     ],
 )
 async def test_what_can_not_be_answered_at_all_is_refused(deployed, controller, steps: list[Any], code: str) -> None:
     assert (await asked(controller, *steps)).status.code == code
 
 
-async def test_options_that_are_no_object_are_that_steps_answer(deployed, controller) -> None:
-    bad = agent_pb2.StepQuestion(step="s", connection="erp", operation="database.query", options="[1]")
+async def test_a_worker_that_dies_is_one_steps_answer(deployed, controller) -> None:
+    result = await asked(controller, step("one", table="crash"), step("two", table="account"))
+    assert [one.code for one in result.profile_steps.steps] == ["agent.worker_crashed", ""]
+
+
+async def test_a_system_that_hangs_takes_its_share_of_the_time_and_no_more(deployed) -> None:
+    wanted = agent_pb2.ProfileSteps(process="a", steps=[step("one", table="hang"), step("two", table="account")])
+    profiles = Profiles(deployed.bundles, deployed.runner, within_s=8.0)
+    result = await profiles.carry_out(agent_pb2.Command(command_id="c", profile_steps=wanted))
+    assert [one.code for one in result.profile_steps.steps] == ["profile.too_slow", ""]
+
+
+async def test_an_answer_has_a_bound_in_bytes_and_the_steps_behind_it_are_told(deployed, controller) -> None:
+    result = await asked(controller, *(step(name, table="wide") for name in "abc"), step("d", table="account"))
+    assert [one.code for one in result.profile_steps.steps] == ["", "profile.too_large", "profile.too_large", ""]
+    assert result.ByteSize() < MESSAGE_BYTES_MAX
+
+
+@pytest.mark.parametrize("options", ["[1]", "{", "[" * 60_000])
+async def test_options_that_are_no_object_are_that_steps_answer(deployed, controller, options: str) -> None:
+    bad = agent_pb2.StepQuestion(step="s", connection="erp", operation="database.query", options=options)
     result = await asked(controller, bad)
     assert [one.code for one in result.profile_steps.steps] == ["rpc.invalid_argument"]

@@ -35,6 +35,7 @@ def _beside(name: str) -> ModuleType:
 
 
 _beside("fake_dead_letters")
+_beside("fake_deployments")
 fake_controller = _beside("fake_controller")
 SERVICES = {
     **fake_controller.SERVICES,

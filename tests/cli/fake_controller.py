@@ -1,4 +1,5 @@
-"""What the fake controller knows and answers: state in dictionaries, one class a service.
+"""What the fake controller knows and answers: state in dictionaries, one class a service; the larger services stand in
+files of their own.
 
 It keeps what it is given and can be told to misbehave. What the real controller checks is tested with the real one, in
 `test_real_controller.py`; here the command is what is tested.
@@ -15,8 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-# A module of this folder, which is no package; conftest.py loads it under this name first.
+# Modules of this folder, which is no package; conftest.py loads them under these names first.
 import cli_fake_dead_letters as fake_dead_letters
+import cli_fake_deployments as fake_deployments
 from dative.bundle.blobs import digest_of
 from dative.bundle.envelope import Envelope
 from dative.bundle.keys import SigningKey
@@ -72,6 +74,7 @@ class State:
     joins: list[control_pb2.CreateJoinTokenRequest] = field(default_factory=list)
     commands: list[Any] = field(default_factory=list)
     profile_requests: list[control_pb2.ControlProfileStepsRequest] = field(default_factory=list)
+    profile_refused: DativeError | None = None
     fields: dict[str, Any] = field(default_factory=dict)  # what a step's system has: see step_profile
     vault: dict[str, str] = field(default_factory=dict)
     audit_broken: bool = False
@@ -279,6 +282,7 @@ class Fleet:
         )
 
 
+<<<<<<< HEAD
 class Deployments:
     def __init__(self, state: State) -> None:
         self.s = state
@@ -370,6 +374,8 @@ class Deployments:
         return control_pb2.ListDeploymentsResponse(deployments=newest[: request.page_size])
 
 
+=======
+>>>>>>> b7f3649 (A profile is asked for step by step, each with its share of the time, and kept only if it reads back)
 class Executions:
     def __init__(self, state: State) -> None:
         self.s = state
@@ -388,6 +394,8 @@ class Executions:
 
     def ProfileSteps(self, request: Any) -> Any:
         self.s.profile_requests.append(request)
+        if self.s.profile_refused is not None:
+            raise self.s.profile_refused
         if not any(atom.state == "online" for atom in self.s.atoms.values()):
             raise DativeError("no atom of dev is connected", code=codes.ATOM_OFFLINE)
         steps = [self.s.step_profile(one.step) for one in request.steps]
@@ -449,7 +457,7 @@ SERVICES = {
     "TrustService": Trust,
     "EnvironmentService": Environments,
     "FleetService": Fleet,
-    "DeploymentService": Deployments,
+    "DeploymentService": fake_deployments.Deployments,
     "ExecutionService": Executions,
     "DeadLetterService": fake_dead_letters.DeadLetters,
 }

@@ -79,6 +79,14 @@ def test_a_source_says_what_its_documents_will_hold(bench: Any, postgres: Any) -
         "flag": "boolean",
         "id": "text(18)",
     }
+    incremental = {"field": "seen", "key": ["id"], "deleted_field": "flag"}
+    assert fields_of(bench, address, "query", table="account", columns=["id"], incremental=incremental) == {
+        "id": "text(18)",
+        "flag": "boolean",
+    }
+    with pytest.raises(DativeError, match='account has no column nmae; did you mean "name"') as refused:
+        fields_of(bench, address, "query", table="account", columns=["id", "nmae"])
+    assert refused.value.code.name == "database.column_unknown"
     sql = "SELECT id, revenue * 2 AS twice, seen::date AS day FROM account WHERE seen > :lastRunDate;"
     assert fields_of(bench, address, "query", sql=sql) == {"id": "text", "twice": "text", "day": "date"}
 

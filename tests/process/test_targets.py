@@ -37,8 +37,16 @@ SOURCE = {
         # Digits before the point fit, and as many behind it: nothing is lost.
         ("id: Id, a: Amount", {"id": "text", "a": "decimal(20,6)"}, []),
         ("id: Id, a: 'precision(Amount, 2)'", {"id": "text", "a": "decimal(16,2)"}, []),
-        ("id: Id, a: 'precision(Amount, 2)'", {"id": "text", "a": "decimal(15,2)"}, [("warning", "target.may_overflow")]),
-        ("id: Id, a: 'precision(Amount, 3)'", {"id": "text", "a": "decimal(18,2)"}, [("warning", "target.loses_scale")]),
+        (
+            "id: Id, a: 'precision(Amount, 2)'",
+            {"id": "text", "a": "decimal(15,2)"},
+            [("warning", "target.may_overflow")],
+        ),
+        (
+            "id: Id, a: 'precision(Amount, 3)'",
+            {"id": "text", "a": "decimal(18,2)"},
+            [("warning", "target.loses_scale")],
+        ),
         ("id: Id, a: 'round(Amount, 2)'", {"id": "text", "a": "decimal(16,2)"}, []),
         ("id: Id, a: \"round_currency(Amount, 'EUR')\"", {"id": "text", "a": "decimal(16,2)"}, []),
         ("id: Id, a: 'Amount * 2'", {"id": "text", "a": "decimal(19,4)"}, []),

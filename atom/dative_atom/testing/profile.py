@@ -16,7 +16,7 @@ from pathlib import Path
 from dative.clock import SystemClock
 from dative.errors.base import DativeError
 from dative.errors.testing import BINDING_INVALID
-from dative.process.profiles import Answer, Compared, compare, questions, read_recorded, record
+from dative.process.profiles import Answer, Compared, Recorded, compare, questions, read_recorded, record
 
 from dative_atom.connectors.connection import open_connection
 from dative_atom.testing.bindings import read_bindings
@@ -36,11 +36,14 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     try:
         file = read_process(given.path)
-        found = look(file, given.connection)
+        recorded = read_recorded(file.folder, file.process)
+        found = look(file, given.connection, recorded)
+        written = record(file.folder, file.process, found, f"{datetime.now(UTC):%Y-%m-%d}") if given.write else []
     except DativeError as error:
         print(told(error), file=sys.stderr)
         return error.code.exit_code
-    written = record(file.folder, file.process, found, f"{datetime.now(UTC):%Y-%m-%d}") if given.write else []
+    for finding in recorded.findings:
+        print(finding, file=sys.stderr)
     if given.output == "json":
         steps = [dataclasses.asdict(one) for one in found]
         print(json.dumps({"apiVersion": "dative-atom/v1", "process": file.process.name, "steps": steps}))
@@ -51,7 +54,7 @@ def main(arguments: list[str]) -> int:
     return 3 if not given.write and any(one.state == "drifted" for one in found) else 0
 
 
-def look(file: ProcessFile, connections: Sequence[str]) -> list[Compared]:
+def look(file: ProcessFile, connections: Sequence[str], recorded: Recorded) -> list[Compared]:
     """connections: "crm=crm.yaml"; a step whose connection is not bound fails. Errors: testing.binding_invalid."""
     bindings = read_bindings(file.process, connections)
     asked = questions(file.process)
@@ -71,7 +74,7 @@ def look(file: ProcessFile, connections: Sequence[str]) -> list[Compared]:
         for one in asked
         if one.connection not in bindings
     ]
-    return compare(asked, read_recorded(file.folder, file.process), answers)
+    return compare(asked, recorded, answers)
 
 
 if __name__ == "__main__":

@@ -18,22 +18,13 @@ from dative_atom.connectors.connection import GuardedConnector
 from dative_atom.engine.run import Connect
 from dative_atom.worker.protocol import StepFields, StepLook
 
-ANSWER_CHARACTERS_MAX: Final = 1_000_000
-"""Of all steps together; those behind the bound are told so."""
+NAME_CHARACTERS_MAX: Final = 256
+"""As of a key in a file of ours."""
 
 
 def looked(steps: Iterable[StepLook], connect: Connect, clock: Clock) -> list[StepFields]:
     """One answer a step, in order, whatever happens."""
-    found, room = [], ANSWER_CHARACTERS_MAX
-    for step in steps:
-        answer = _look(step, connect, clock)
-        size = sum(len(name) + len(kind) for name, kind in answer.fields or ())
-        if size > room:
-            answer = StepFields(step.step, None, TOO_LARGE.name, "the steps before it filled the answer")
-        else:
-            room -= size
-        found.append(answer)
-    return found
+    return [_look(step, connect, clock) for step in steps]
 
 
 def _look(step: StepLook, connect: Connect, clock: Clock) -> StepFields:
@@ -52,4 +43,6 @@ def _look(step: StepLook, connect: Connect, clock: Clock) -> StepFields:
         return StepFields(step.step, None, UNEXPECTED.name, type(error).__name__)
     if fields is not None and len(fields) > FIELDS_MAX:
         return StepFields(step.step, None, TOO_LARGE.name, f"{len(fields)} fields, at most {FIELDS_MAX}")
+    if any(len(name) > NAME_CHARACTERS_MAX for name in fields or ()):
+        return StepFields(step.step, None, TOO_LARGE.name, f"a name has more than {NAME_CHARACTERS_MAX} characters")
     return StepFields(step.step, None if fields is None else list(fields.items()))

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 from dative.errors import DativeError
-from dative.process.profiles import Answer, Compared, Recorded, compare, questions, read_recorded, record
+from dative.errors.agent import CONNECTION_MISSING
+from dative.errors.bundle import BLOB_MISSING
+from dative.process.profiles import (
+    Answer,
+    Compared,
+    Question,
+    Recorded,
+    answered,
+    compare,
+    questions,
+    read_recorded,
+    record,
+)
 
 from dative_controller.cli.app import App
 
@@ -22,6 +34,8 @@ if TYPE_CHECKING:
     from dative.process.model import Process
     from dative.v1.control_pb2 import ControlProfileStepsResponse
 
+_NOT_YET: Final = (CONNECTION_MISSING.name, BLOB_MISSING.name)
+"""Why an atom has no connection that comes with the deployment that is planned."""
 WITHIN_S: Final = 25.0
 """Longer than an atom looks for, and a plan's patience: then it goes by what was recorded."""
 
@@ -54,21 +68,28 @@ def ask(app: App, process: Process, environment: str, molecule: str, atom: str =
         ],
     )
     said = app.client.write("ExecutionService/ProfileSteps", request, ControlProfileStepsResponse, timeout_s=WITHIN_S)
-    return said.atom, _answers(said)
+    return said.atom, _answers(asked, said)
 
 
-def _answers(said: ControlProfileStepsResponse) -> list[Answer]:
-    """A step without fields and without a reason has none of its own."""
+def _answers(asked: list[Question], said: ControlProfileStepsResponse) -> list[Answer]:
+    """Of the steps that were asked about; an atom may be newer than this program, so its types are looked at."""
+    by_step = {one.step: one for one in asked}
     return [
-        Answer(one.step, {each.name: each.type for each in one.fields} or None, one.code, one.reason)
+        Answer(one.step, code=one.code, reason=one.reason)
+        if one.code
+        else answered(by_step[one.step], {each.name: each.type for each in one.fields})
         for one in said.steps
+        if one.step in by_step
     ]
 
 
 def look(app: App, process: Process, folder: Path, environment: str, molecule: str, atom: str) -> list[Compared]:
-    """Every step's live profile beside its recorded one. Errors: as `ask`."""
+    """Every step's live profile beside its recorded one; what is wrong with these is told. Errors: as `ask`."""
+    recorded = read_recorded(folder, process)
     _, answers = ask(app, process, environment, molecule, atom)
-    return compare(questions(process), read_recorded(folder, process), answers)
+    for finding in recorded.findings:
+        app.say(f"  {finding}")
+    return compare(questions(process), recorded, answers)
 
 
 def show(app: App, process: Process, folder: Path, found: list[Compared], *, write: bool) -> int:
@@ -92,6 +113,7 @@ def show(app: App, process: Process, folder: Path, found: list[Compared], *, wri
 class Live:
     """What a plan knows of the systems. It asks once a process, and what can not be had it takes from the records.
 
+    is_first: nothing runs there yet, so that no atom has the connections; then none is asked.
     sources: "<process>/<step>" -> "live" or "recorded <day>"; steps of which nothing is known are not in it.
     """
 
@@ -99,6 +121,7 @@ class Live:
     environment: str
     molecule: str
     wanted: bool = True
+    is_first: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
@@ -114,7 +137,10 @@ class Live:
         return Recorded({**recorded.profiles, **live}, recorded.findings, recorded.days)
 
     def _live(self, process: Process) -> Mapping[str, Mapping[str, str]]:
-        if not self.wanted:
+        if not self.wanted or not questions(process):
+            return {}
+        if self.is_first:
+            self._note(f"no live profiles of {process.name}: this is the first deployment, {self._later(process)}")
             return {}
         try:
             _, answers = ask(self.app, process, self.environment, self.molecule)
@@ -124,8 +150,20 @@ class Live:
             return {}
         for one in answers:
             if one.code:
-                self._note(f"{process.name}/{one.step}: no live profile: {one.reason} ({one.code})")
+                later = f"; {self._later(process)}" if one.code in _NOT_YET else ""
+                self._note(f"{process.name}/{one.step}: no live profile: {one.reason} ({one.code}){later}")
         return {one.step: one.fields for one in answers if one.fields is not None}
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether something is known that does not stand beside the process."""
+        return "live" in self.sources.values()
+
+    def _later(self, process: Process) -> str:
+        return (
+            f"and no atom has its connections before it: dative process profile {process.name} --env "
+            f"{self.environment} after the first deployment, or dative-atom profile FILE where the systems are reached"
+        )
 
     def _note(self, text: str) -> None:
         self.notes[text] = None

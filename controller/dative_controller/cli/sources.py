@@ -144,7 +144,7 @@ def ready(path: Path, recorded: Profiles | None = None) -> Ready:
 
     source = check(path, (lambda process: recorded(process, path.parent)) if recorded else None)
     if source.process is None:
-        raise _invalid(path, source.findings, live=recorded is not None)
+        raise _invalid(path, source.findings)
     process = source.process
     return Ready(process.name, canonical_process(process), _tables(path, process), source.findings)
 
@@ -160,15 +160,11 @@ def built(path: Path) -> Process:
     return loaded.process
 
 
-def _invalid(path: Path, findings: Iterable[Finding], *, live: bool = False) -> CliError:
-    """live: found with profiles that are not beside the file, so that `validate` may find less."""
+def _invalid(path: Path, findings: Iterable[Finding]) -> CliError:
     errors = [finding for finding in findings if finding.severity == "error"]
     listed = "\n".join(f"  {line}" for finding in errors for line in finding_lines(finding))
     count = f"{len(errors)} finding{'s' if len(errors) != 1 else ''}"
-    told = f"dative process validate {path}"
-    if live:
-        told = f"dative process profile {path} --env ENV --write, then {told}; --no-profiles goes by what was recorded"
-    return CliError(f"{path} has {count}:\n{listed}", code=FINDINGS, next=told)
+    return CliError(f"{path} has {count}:\n{listed}", code=FINDINGS, next=f"dative process validate {path}")
 
 
 def ready_with_called(path: Path, recorded: Profiles | None = None) -> list[Ready]:

@@ -34,6 +34,18 @@ OTHER_CONNECTOR = Code(
     "The environment binds the step's connection to another connector than its operation is of.",
     "Look how it is bound: dative env show ENV.",
 )
+UNWRITABLE = Code(
+    "profile.unwritable",
+    "INVALID_ARGUMENT",
+    "A profile can not be kept in a file that would read back.",
+    "Name the fields that the step needs (columns or fields of its operation), so that the others are left out.",
+)
+UNKNOWN_TYPE = Code(
+    "profile.unknown_type",
+    "FAILED_PRECONDITION",
+    "An atom named a type of a field that this program does not know.",
+    "Use the version of dative that the atoms have.",
+)
 TOO_LARGE = Code(
     "profile.too_large",
     "RESOURCE_EXHAUSTED",

@@ -224,7 +224,11 @@ def _joined_numbers(first: DataType, second: DataType) -> DataType:
     if "double" in (first.kind, second.kind):
         return DOUBLE
     if first.kind == second.kind == "integer":
-        return DataType("integer", max(first.precision, second.precision)) if first.precision and second.precision else INTEGER
+        return (
+            DataType("integer", max(first.precision, second.precision))
+            if first.precision and second.precision
+            else INTEGER
+        )
     scale = max(first.scale, second.scale)
     whole = max(first.whole_digits, second.whole_digits)
     return decimal(min(whole + scale, PRECISION_MAX), scale)

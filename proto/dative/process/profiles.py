@@ -8,22 +8,27 @@ out. The live profile of a system is compared with the recorded one field by fie
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Final
 
+from dative.errors import DativeError
 from dative.errors import profiles as codes
 from dative.process.datatypes import parse_type
 from dative.process.findings import Finding, Path, Report, nearest
 from dative.process.model import Process
 from dative.process.targets import parse_target
-from dative.process.text import read_yaml
+from dative.process.text import BYTES_MAX, read_yaml
 
 FOLDER: Final = "profiles"
 FIELDS_MAX: Final = 2000
 """Of one profile; a system with more is not profiled, and a file with more is refused."""
+FILES_MAX: Final = 200
+"""Of one process; at the bound the rest is not read, and a finding says so."""
 ABOUT: Final = ("object", "table", "columns", "fields", "sql", "incremental")
 """Options that decide which fields an operation has; another value makes a recorded profile stale."""
 UNASKED: Final = ("where", "order")
@@ -31,6 +36,8 @@ UNASKED: Final = ("where", "order")
 _KEYS: Final = ("apiVersion", "kind", "step", "operation", "about", "recorded", "fields")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _WORDS = frozenset(("true", "false", "null"))
+_BREAKING = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+"""What JSON writes as it is, and YAML refuses or reads as the end of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +99,35 @@ def read_recorded(folder: FilePath, process: Process) -> Recorded:
     asked = {one.step: one for one in questions(process)}
     found: dict[str, Profile] = {}
     findings: list[Finding] = []
-    for path in sorted([*place.glob("*.yaml"), *place.glob("*.yml")]):
+    paths = sorted([*place.glob("*.yaml"), *place.glob("*.yml")])
+    for number, path in enumerate(paths[: FILES_MAX + 1]):
         report = Report(str(path))
-        profile = read_profile(path.read_bytes(), report, asked)
-        findings += report.findings
-        if profile is not None:
+        if number == FILES_MAX:
+            report.value(codes.INVALID, f"{len(paths)} profiles here, at most {FILES_MAX} are read", ())
+        elif (profile := _read_file(path, report, asked)) is None:
+            pass
+        elif profile.step in found:
+            report.value(codes.INVALID, f'another file here is of step "{profile.step}" too', ("step",))
+        else:
             found[profile.step] = profile
+        findings += report.findings
     return Recorded(
         {step: one.fields for step, one in found.items()},
         tuple(findings),
         {step: one.recorded for step, one in found.items()},
     )
+
+
+def _read_file(path: FilePath, report: Report, asked: Mapping[str, Question]) -> Profile | None:
+    try:
+        if not path.is_file():  # a pipe would be waited for without end
+            raise IsADirectoryError("no file")
+        with path.open("rb") as file:
+            text = file.read(BYTES_MAX + 1)
+    except OSError as error:
+        report.value(codes.INVALID, f"it can not be read: {error.strerror or error}", ())
+        return None
+    return read_profile(text, report, asked)
 
 
 def read_profile(text: bytes, report: Report, asked: Mapping[str, Question]) -> Profile | None:
@@ -149,14 +174,20 @@ def _is_whole(data: Any, report: Report) -> bool:
 def _types_hold(profile: Profile, question: Question, report: Report) -> bool:
     for name, text in profile.fields.items():
         path: Path = ("fields", name)
-        try:
-            if question.is_source:
-                parse_type(text)
-            else:
-                parse_target({name: text})
-        except ValueError as error:
-            report.value(codes.INVALID, str(error), path)
+        if problem := _type_problem(text, question):
+            report.value(codes.INVALID, problem, path)
     return not report.failed
+
+
+def _type_problem(text: str, question: Question) -> str:
+    try:
+        if question.is_source:
+            parse_type(text)
+        else:
+            parse_target({"": text})
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def rendered(profile: Profile) -> str:
@@ -167,26 +198,51 @@ def rendered(profile: Profile) -> str:
         "kind: Profile",
         f"step: {_scalar(profile.step)}",
         f"operation: {_scalar(profile.operation)}",
-        f"about: {json.dumps(profile.about, ensure_ascii=False, sort_keys=True)}",
+        f"about: {_quoted(profile.about)}",
         f'recorded: "{profile.recorded}"',
         "fields:" if profile.fields else "fields: {}",
     ]
-    lines += [f"  {_scalar(name)}: {json.dumps(text, ensure_ascii=False)}" for name, text in profile.fields.items()]
+    lines += [f"  {_scalar(name)}: {_quoted(text)}" for name, text in profile.fields.items()]
     return "\n".join(lines) + "\n"
 
 
 def _scalar(text: str) -> str:
     plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else _quoted(text)
+
+
+def _quoted(value: Any) -> str:
+    """JSON that YAML reads back as it was."""
+    return _BREAKING.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False, sort_keys=True))
+
+
+def _as_data(profile: Profile) -> dict[str, Any]:
+    about = json.loads(json.dumps(profile.about))
+    values = ("dative/v1", "Profile", profile.step, profile.operation, about, profile.recorded, dict(profile.fields))
+    return dict(zip(_KEYS, values, strict=True))
 
 
 def write_profile(folder: FilePath, process: str, profile: Profile) -> FilePath:
-    """Written whole beside, then renamed (Invariant 5)."""
-    path = profile_path(folder, process, profile.step)
+    """Written whole beside, under a name that nobody else has, then renamed (Invariant 5).
+
+    Errors: profile.unwritable for what every check would refuse to read.
+    """
+    path, text = profile_path(folder, process, profile.step), rendered(profile)
+    report = Report(str(path))
+    if read_yaml(text, report) != _as_data(profile):
+        reason = report.findings[0].message if report.findings else "it would not read back as it is"
+        raise DativeError(f"the profile of {profile.step} can not be kept in a file: {reason}", code=codes.UNWRITABLE)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(rendered(profile), encoding="utf-8")
-    beside.replace(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+    beside = FilePath(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        beside.chmod(0o644)  # no secret: as any other file of the repository
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     return path
 
 
@@ -214,6 +270,14 @@ class Answer:
     reason: str = ""
 
 
+def answered(question: Question, fields: Mapping[str, str]) -> Answer:
+    """A system's answer from outside: fields with types that the language knows, or why not. No field: none of its own."""
+    for name, text in fields.items():
+        if problem := _type_problem(text, question):
+            return Answer(question.step, code=codes.UNKNOWN_TYPE.name, reason=f"{name}: {problem}")
+    return Answer(question.step, fields or None)
+
+
 @dataclass(frozen=True)
 class Compared:
     """One step of a look at the systems. state: same, drifted, new (nothing was recorded), none (no fields), failed."""
@@ -234,7 +298,9 @@ class Compared:
             "none": "no fields of its own",
             "failed": f"{self.reason} ({self.code})",
         }
-        return [f"{self.step}  {self.operation}: {told[self.state]}", *(f"  {line}" for line in self.changes)]
+        lines = [f"{self.step}  {self.operation}: {told[self.state]}", *(f"  {line}" for line in self.changes)]
+        # Names are a foreign system's: what would move the cursor or colour the terminal is shown as a question mark.
+        return ["".join(sign if sign.isprintable() else "?" for sign in line) for line in lines]
 
 
 def compare(asked: Iterable[Question], recorded: Recorded, answers: Iterable[Answer]) -> list[Compared]:

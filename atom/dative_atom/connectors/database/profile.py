@@ -10,6 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 import pyarrow as pa
+from dative.errors.base import StopRun
+from dative.errors.database import COLUMN_UNKNOWN
+from dative.process.findings import nearest
 
 from dative_atom.connectors.binds import bind_sql
 from dative_atom.connectors.database.session import ColumnFacts, LookingSession, quoted_table
@@ -92,9 +95,14 @@ def read_fields(connect: Callable[[], LookingSession], options: QueryOptions) ->
     finally:
         session.close()
     wanted = options.columns or tuple(described)
+    deleted = options.incremental.deleted_field if options.incremental else ""
+    if deleted and deleted not in wanted:
+        wanted = (*wanted, deleted)  # as the reader reads it
+    for name in wanted:
+        if name not in described:
+            raise StopRun(f"{options.table} has no column {name}{nearest(name, described)}", code=COLUMN_UNKNOWN)
     # The driver's word decides what documents hold (a numeric without digits is read as text); the catalog adds lengths.
     return {
         name: declared[name] if described[name] == "text" and declared[name].startswith("text(") else described[name]
         for name in wanted
-        if name in described
     }

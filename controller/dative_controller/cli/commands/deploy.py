@@ -62,6 +62,7 @@ def planned(app: App, target: str, environment: str | None, molecule: str, *, pr
 
     profiles: ask an atom for the live profiles that the processes are checked with; else what was recorded is taken.
     """
+    from dative.errors.cli import CliError
     from dative.process.profiles import Recorded
 
     from dative_controller.cli import release, sources
@@ -72,8 +73,17 @@ def planned(app: App, target: str, environment: str | None, molecule: str, *, pr
     # What is wrong by itself is told before anybody is asked for anything.
     sources.ready_with_called(path, lambda *_: Recorded())
     here = release.situation(app, environment, molecule)
-    live = Live(app, here.environment.name, molecule, profiles)
-    together = sources.ready_with_called(path, live.of)
+    live = Live(app, here.environment.name, molecule, profiles, is_first=here.frame.current is None)
+    try:
+        together = sources.ready_with_called(path, live.of)
+    except CliError as refused:
+        if live.was_asked:
+            # Found with profiles that are not beside the file: `validate` would find less.
+            refused.next = (
+                f"dative process profile {path} --env {here.environment.name} --write, then {refused.next}; "
+                "--no-profiles goes by what was recorded"
+            )
+        raise
     parts = []
     for ready in together:
         versions = versions_of(ready.name, here.deployed)

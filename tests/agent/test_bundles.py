@@ -191,8 +191,9 @@ async def test_a_newer_push_supersedes_one_that_is_still_fetching(joined, contro
     async with joined.running() as agent:
         controller.push(controller.manifest({"a": tools.process_json("a")}))
         await tools.until(lambda: controller.fetches, "first fetch")
-        controller.push(controller.manifest({"b": tools.process_json("b")}))
-        await tools.until(lambda: len(controller.fetches) > 2, "second fetch")
+        second = tools.process_json("b")
+        controller.push(controller.manifest({"b": second}))
+        await tools.until(lambda: digest_of(second) in dict(controller.fetches), "second fetch")
         controller.hold_blobs.set()
         ack = await controller.last_word(2)
         assert set(agent.bundles.active.processes) == {"b"}

@@ -73,6 +73,7 @@ class Deployments:
             rollback_of=manifest.rollback_of or 0,
         )
         self.s.deployments.append((made, request.manifest_envelope))
+        self.s.rollouts.append(request.rollout if request.HasField("rollout") else None)
         return control_pb2.CreateDeploymentResponse(deployment_id=made.deployment_id, generation=made.generation)
 
     def WatchDeployment(self, request: Any) -> Any:
@@ -93,7 +94,10 @@ class Deployments:
                     )
                 )
             yield control_pb2.WatchDeploymentResponse(
-                deployment=made, atoms=progress, done=phase == types_pb2.PHASE_ACTIVE
+                deployment=made,
+                atoms=progress,
+                done=phase == types_pb2.PHASE_ACTIVE,
+                rollout=self.s.rollout,
             )
 
     def ListDeployments(self, request: Any) -> Any:

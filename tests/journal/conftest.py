@@ -11,8 +11,8 @@ import pytest
 from dative.clock import ManualClock
 from dative.ids import ExecutionId, ProcessName
 from dative_atom.journal.contract import Execution
-from dative_atom.journal.database import _SCHEMA
 from dative_atom.journal.sqlite import SqliteJournal
+from dative_atom.journal.sqlite_schema import SCHEMA
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ def first_version(tmp_path: Path) -> Path:
     """A file as the first version of the journal made it, with nothing in it."""
     path = tmp_path / "old.db"
     db = sqlite3.connect(path)
-    db.executescript(_SCHEMA)
+    db.executescript(SCHEMA)
     db.execute("INSERT INTO spool VALUES (1, 'epoch', 0, 0, 0)")
     db.execute("PRAGMA user_version = 1")
     db.commit()

@@ -14,7 +14,7 @@ from dative.errors import DativeError
 from dative.ids import DeadLetterId, ExecutionId, StepId
 from dative.letters import taken_apart
 from dative.v1 import telemetry_pb2
-from dative_atom.journal import database
+from dative_atom.journal import sqlite_schema
 from dative_atom.journal.contract import (
     Counts,
     Execution,
@@ -431,7 +431,7 @@ def test_a_journal_of_the_first_version_is_brought_up_and_keeps_what_it_has(
 ) -> None:
     path = tmp_path / "old.db"
     old = sqlite3.connect(path)
-    for statement in database._SCHEMA.split(";"):
+    for statement in sqlite_schema.SCHEMA.split(";"):
         old.execute(statement)
     old.execute("PRAGMA user_version = 1")
     old.execute("INSERT INTO spool VALUES (1, 'epoch', 0, 0, 0)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dative.clock import ManualClock
-from dative_atom.journal import database
+from dative_atom.journal import sqlite_schema
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.dead_letters import HISTORY_MAX
 from dative_atom.journal.letter_changes import RECORDS_KEPT
@@ -140,7 +140,7 @@ def test_a_journal_of_the_first_version_is_taken_over_with_its_letters(tmp_path:
     key = AESGCM.generate_key(256)
     path.with_name("journal.db.key").write_bytes(key)
     old = sqlite3.connect(path)
-    for statement in database._SCHEMA.split(";"):
+    for statement in sqlite_schema.SCHEMA.split(";"):
         old.execute(statement)
     old.execute("PRAGMA user_version = 1")
     old.execute("INSERT INTO spool VALUES (1, 'epoch', 0, 0, 0)")

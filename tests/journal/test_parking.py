@@ -19,7 +19,7 @@ from dative.errors import DativeError
 from dative.ids import DeadLetterId, ExecutionId, StepId, document_ids
 from dative.letters import APART_BYTES_MAX, LETTERS_MAX, taken_apart, together
 from dative.v1 import telemetry_pb2, types_pb2
-from dative_atom.journal import database
+from dative_atom.journal import sqlite_schema
 from dative_atom.journal.contract import Counts, Execution, Settlement
 from dative_atom.journal.dead_letters import letter_message
 from dative_atom.journal.letters import LetterChange, ParkedDocument, Selection
@@ -234,8 +234,8 @@ def test_letters_of_the_version_before_move_into_the_new_table_whole(
     journal.settle(settlement(execution, MIXED))
     db = journal.connection()
     before = db.execute("SELECT * FROM dead_letter ORDER BY dead_letter_id").fetchall()
-    rows = next(index for index, script in enumerate(database._UPGRADES) if "dead_letter_rows" in script)
-    for statement in database._UPGRADES[rows].split(";"):
+    rows = next(index for index, script in enumerate(sqlite_schema.UPGRADES) if "dead_letter_rows" in script)
+    for statement in sqlite_schema.UPGRADES[rows].split(";"):
         db.execute(statement)
     assert db.execute("SELECT * FROM dead_letter ORDER BY dead_letter_id").fetchall() == before
     names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'dead_letter'")}

@@ -405,4 +405,11 @@ class Journal(Letters, Protocol):
         """(records, bytes) not yet acknowledged."""
         ...
 
+    def adopt_spool(self, owner: str) -> int:
+        """Take over what an atom that is gone for good left unacknowledged in the shared journal; returns how many.
+
+        They get the next numbers of this atom's own epoch, all or none. Its spool is gone then.
+        """
+        ...
+
     def close(self) -> None: ...

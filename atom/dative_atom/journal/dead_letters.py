@@ -7,7 +7,6 @@ chunks in `retries`.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,10 +20,11 @@ from dative.ids import DeadLetterId, ExecutionId, ProcessName
 from dative.v1 import telemetry_pb2, types_pb2
 
 from dative_atom.journal.contract import Execution
-from dative_atom.journal.database import LETTERS_VERSION
 from dative_atom.journal.executions import Executions
 from dative_atom.journal.letter_types import check_fields
 from dative_atom.journal.letters import DeadLetter, LetterEvent, ParkedDocument, Profile
+from dative_atom.journal.sqlite_schema import LETTERS_VERSION
+from dative_atom.journal.store import Session
 
 HISTORY_MAX: Final = 50
 """Events kept of one letter. At the bound the second oldest goes: the first failure always stays."""
@@ -33,6 +33,8 @@ COLUMNS: Final = (
     " assignee, length(payload)"
 )
 SEALING_BYTES: Final = 28
+PROFILES: Final = "profiles"
+"""What is held while profiles are kept, or forgotten."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,12 @@ class DeadLetters(Executions):
     def dead_letters(
         self, *, state: str | None = "waiting", queue: str | None = None, limit: int = 100
     ) -> list[DeadLetter]:
+        asked = {column: value for column, value in (("state", state), ("queue", queue)) if value is not None}
+        where = " AND ".join(f"{column} = ?" for column in asked) or "1 = 1"
         with self.reading() as db:
             rows = db.execute(
-                f"SELECT {COLUMNS} FROM dead_letter WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR queue = ?2)"
-                " ORDER BY dead_letter_id LIMIT ?3",
-                (state, queue, limit),
+                f"SELECT {COLUMNS} FROM dead_letter WHERE {where} ORDER BY dead_letter_id LIMIT ?",
+                (*asked.values(), limit),
             ).fetchall()
             return [self._with_payload(db, self.letter_of(row)) for row in rows]
 
@@ -95,7 +98,7 @@ class DeadLetters(Executions):
             return self._edited(db, dead_letter_id, fields, expected_revision)
 
     def _edited(
-        self, db: sqlite3.Connection, dead_letter_id: DeadLetterId, fields: Mapping[str, Any], expected_revision: int
+        self, db: Session, dead_letter_id: DeadLetterId, fields: Mapping[str, Any], expected_revision: int
     ) -> DeadLetter:
         found = self._with_payload(db, self.waiting(db, dead_letter_id))
         if expected_revision not in (0, found.revision):
@@ -113,15 +116,15 @@ class DeadLetters(Executions):
 
     def revealed(self, dead_letter_id: DeadLetterId, actor: str) -> None:
         with self.transaction() as db:
-            found = self.letter(db, dead_letter_id)
+            found = self.letter(db, dead_letter_id, held=True)
             if found is not None:
                 self.moved(db, found, LetterEvent("revealed", self.clock.now(), actor))
 
     # ---- coming to rest -------------------------------------------------------------------------------------------
 
-    def resolve(self, db: sqlite3.Connection, execution: Execution, dead_letter_id: DeadLetterId) -> None:
+    def resolve(self, db: Session, execution: Execution, dead_letter_id: DeadLetterId) -> None:
         """Its document has come to rest now, inside the caller's transaction."""
-        found = self.letter(db, dead_letter_id)
+        found = self.letter(db, dead_letter_id, held=True)
         if found is None or found.state == "resolved":
             return
         event = LetterEvent(
@@ -133,9 +136,7 @@ class DeadLetters(Executions):
         with self.transaction() as db:
             self.retried(db, dead_letter_ids, execution, actor)
 
-    def retried(
-        self, db: sqlite3.Connection, dead_letter_ids: Sequence[DeadLetterId], execution: Execution, actor: str
-    ) -> None:
+    def retried(self, db: Session, dead_letter_ids: Sequence[DeadLetterId], execution: Execution, actor: str) -> None:
         """As `retry`, inside the caller's transaction."""
         event = LetterEvent("retried", self.clock.now(), actor, execution_id=execution.execution_id)
         for dead_letter_id in dead_letter_ids:
@@ -146,10 +147,12 @@ class DeadLetters(Executions):
             )
         self.planned(db, execution)
 
-    def released(self, db: sqlite3.Connection, execution: Execution) -> None:
+    def released(self, db: Session, execution: Execution) -> None:
         # Dead letters that this execution was to retry and did not settle wait again: none is lost.
         rows = db.execute(
-            f"SELECT {COLUMNS} FROM dead_letter WHERE retrying = ? AND state = 'retrying'", (execution.execution_id,)
+            f"SELECT {COLUMNS} FROM dead_letter WHERE retrying = ? AND state = 'retrying'"
+            f" ORDER BY dead_letter_id{self.FOR_UPDATE}",
+            (execution.execution_id,),
         ).fetchall()
         event = LetterEvent("released", self.clock.now(), execution_id=execution.execution_id)
         for row in rows:
@@ -157,7 +160,7 @@ class DeadLetters(Executions):
 
     # ---- one row ------------------------------------------------------------------------------------------------
 
-    def moved(self, db: sqlite3.Connection, letter: DeadLetter, event: LetterEvent) -> DeadLetter:
+    def moved(self, db: Session, letter: DeadLetter, event: LetterEvent) -> DeadLetter:
         """Store what changed of a letter with why, one revision on, and tell the controller; never the payload."""
         changed = recorded(letter, event)
         stream, size = db.execute(
@@ -178,7 +181,7 @@ class DeadLetters(Executions):
         self._tell(db, changed, stream)
         return changed
 
-    def _tell(self, db: sqlite3.Connection, letter: DeadLetter, stream: str) -> None:
+    def _tell(self, db: Session, letter: DeadLetter, stream: str) -> None:
         message = letter_message(letter)
         message.environment_id = stream.split("/", 1)[0]
         self.reported(db, "dead_letter", telemetry_pb2.Record(dead_letter=message).SerializeToString())
@@ -187,9 +190,12 @@ class DeadLetters(Executions):
         kept = _Kept(replace(letter.parked, payload={}), letter.history, letter.note)
         return self.seal(_encode(kept), letter.dead_letter_id)
 
-    def waiting(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> DeadLetter:
-        """Without its payload. Errors: journal.unknown_dead_letter, journal.dead_letter_not_waiting."""
-        found = self.letter(db, dead_letter_id)
+    def waiting(self, db: Session, dead_letter_id: DeadLetterId, *, held: bool = True) -> DeadLetter:
+        """Without its payload. held: until the transaction ends; outside of one there is nothing to hold it.
+
+        Errors: journal.unknown_dead_letter, journal.dead_letter_not_waiting.
+        """
+        found = self.letter(db, dead_letter_id, held=held)
         if found is None:
             raise RejectDocument(f"dead letter {dead_letter_id} is not on this atom", code=codes.UNKNOWN_DEAD_LETTER)
         if found.state != "waiting":
@@ -200,9 +206,12 @@ class DeadLetters(Executions):
             )
         return found
 
-    def letter(self, db: sqlite3.Connection, dead_letter_id: str) -> DeadLetter | None:
+    def letter(self, db: Session, dead_letter_id: str, *, held: bool = False) -> DeadLetter | None:
         """Without its payload."""
-        row = db.execute(f"SELECT {COLUMNS} FROM dead_letter WHERE dead_letter_id = ?", (dead_letter_id,)).fetchone()
+        row = db.execute(
+            f"SELECT {COLUMNS} FROM dead_letter WHERE dead_letter_id = ?{self.FOR_UPDATE if held else ''}",
+            (dead_letter_id,),
+        ).fetchone()
         return self.letter_of(row) if row else None
 
     def letter_of(self, row: tuple[Any, ...]) -> DeadLetter:
@@ -225,7 +234,7 @@ class DeadLetters(Executions):
             payload_bytes=_size(row[11]),
         )
 
-    def _with_payload(self, db: sqlite3.Connection, letter: DeadLetter) -> DeadLetter:
+    def _with_payload(self, db: Session, letter: DeadLetter) -> DeadLetter:
         identity = letter.dead_letter_id
         (sealed,) = db.execute("SELECT payload FROM dead_letter WHERE dead_letter_id = ?", (identity,)).fetchone()
         if sealed is None:
@@ -236,7 +245,7 @@ class DeadLetters(Executions):
     def sealed_payload(self, payload: Mapping[str, Any], dead_letter_id: str) -> bytes:
         return self.seal(_encode(payload), f"{dead_letter_id}/payload")
 
-    def _profile(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> Profile | None:
+    def _profile(self, db: Session, dead_letter_id: DeadLetterId) -> Profile | None:
         row = db.execute(
             "SELECT body FROM dead_letter_profile WHERE digest ="
             " (SELECT profile FROM dead_letter WHERE dead_letter_id = ?)",
@@ -244,7 +253,7 @@ class DeadLetters(Executions):
         ).fetchone()
         return _profile(row[0]) if row else None
 
-    def upgraded(self, db: sqlite3.Connection, version: int) -> None:
+    def upgraded(self, db: Session, version: int) -> None:
         super().upgraded(db, version)
         if version >= LETTERS_VERSION:
             return

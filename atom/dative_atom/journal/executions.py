@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +16,7 @@ from dative.ids import ExecutionId
 from dative_atom.journal.contract import Attempt, Counts, Execution, ExecutionState
 from dative_atom.journal.execution_types import ATTEMPTS_KEPT
 from dative_atom.journal.outbox import Outbox
+from dative_atom.journal.store import Session
 
 _COLUMNS = "planned, state, attempt, started_at, finished_at, trace_id, counts, failure, fencing_token, attempts"
 _encode = msgspec.json.Encoder().encode
@@ -60,7 +60,7 @@ class Executions(Outbox):
         with self.transaction() as db:
             return self.planned(db, execution)
 
-    def planned(self, db: sqlite3.Connection, execution: Execution) -> bool:
+    def planned(self, db: Session, execution: Execution) -> bool:
         """As `plan`, inside the caller's transaction."""
         cursor = db.execute(
             "INSERT INTO execution (execution_id, stream, state, attempt, is_retry, counts, planned)"
@@ -68,7 +68,7 @@ class Executions(Outbox):
             (
                 execution.execution_id,
                 execution.stream,
-                bool(execution.retry_of),
+                int(bool(execution.retry_of)),
                 _encode(Counts()),
                 _encode(execution),
             ),
@@ -129,14 +129,14 @@ class Executions(Outbox):
             self.released(db, found)
             return self._must(db, execution_id)
 
-    def released(self, db: sqlite3.Connection, execution: Execution) -> None:
+    def released(self, db: Session, execution: Execution) -> None:
         """Called in the transaction that ends an execution: what it held is free again."""
 
-    def _read_to_end(self, db: sqlite3.Connection, execution: Execution, *, clean: bool) -> None:
+    def _read_to_end(self, db: Session, execution: Execution, *, clean: bool) -> None:
         started = execution.started_at.isoformat() if execution.started_at else None
         db.execute(
-            "INSERT INTO stream (stream, read_to_end_at, clean_at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " read_to_end_at = excluded.read_to_end_at, clean_at = coalesce(excluded.clean_at, clean_at)",
+            "INSERT INTO stream (stream, read_to_end_at, clean_at) VALUES (?, ?, ?) ON CONFLICT (stream) DO UPDATE"
+            " SET read_to_end_at = excluded.read_to_end_at, clean_at = coalesce(excluded.clean_at, stream.clean_at)",
             (execution.stream, started, started if clean else None),
         )
 
@@ -157,13 +157,13 @@ class Executions(Outbox):
             row = db.execute("SELECT read_to_end_at, clean_at FROM stream WHERE stream = ?", (stream,)).fetchone()
         return (_time(row[0]), _time(row[1])) if row else (None, None)
 
-    def held(self, db: sqlite3.Connection, execution_id: ExecutionId, fencing_token: int) -> Execution:
+    def held(self, db: Session, execution_id: ExecutionId, fencing_token: int) -> Execution:
         """The execution, held against every other change until the transaction ends, if the token still holds it.
 
         Invariant 4: a member that was paused beyond its lease changes nothing of what another one has now.
         Errors: molecule.fenced, journal.unknown_execution.
         """
-        found = self._must(db, execution_id)
+        found = self._must(db, execution_id, held=True)
         if fencing_token < found.fencing_token:
             raise StopRun(
                 f"execution {execution_id} was begun with fencing token {found.fencing_token}, this is {fencing_token}",
@@ -172,8 +172,10 @@ class Executions(Outbox):
             )
         return found
 
-    def _must(self, db: sqlite3.Connection, execution_id: ExecutionId) -> Execution:
-        row = db.execute(f"SELECT {_COLUMNS} FROM execution WHERE execution_id = ?", (execution_id,)).fetchone()
+    def _must(self, db: Session, execution_id: ExecutionId, *, held: bool = False) -> Execution:
+        row = db.execute(
+            f"SELECT {_COLUMNS} FROM execution WHERE execution_id = ?{self.FOR_UPDATE if held else ''}", (execution_id,)
+        ).fetchone()
         if row is None:
             raise StopRun(f"execution {execution_id} is not in the journal", code=codes.UNKNOWN_EXECUTION)
         return _execution(row)

@@ -12,10 +12,10 @@ from datetime import datetime
 from dative.errors import StopRun
 from dative.errors.molecule import LEADER_FENCED, WRONG_CLUSTER
 
-from dative_atom.journal.database import Database
+from dative_atom.journal.store import Store
 
 
-class Leading(Database):
+class Leading(Store):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def schedule_last(self) -> dict[str, datetime]:

@@ -6,7 +6,6 @@ its history and the record for the controller, so an interruption leaves some ch
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +17,9 @@ from dative.errors.dead_letters import EXPIRED, EXPIRING
 from dative.ids import DeadLetterId, ProcessName
 from dative.v1 import telemetry_pb2, types_pb2
 
-from dative_atom.journal.dead_letters import COLUMNS, DeadLetters
+from dative_atom.journal.dead_letters import COLUMNS, PROFILES, DeadLetters
 from dative_atom.journal.letters import NOBODY, DeadLetter, Housekeeping, LetterChange, LetterEvent, Selection
+from dative_atom.journal.store import Session
 
 ANNOUNCED_BEFORE: Final = timedelta(hours=24)
 RECORDS_KEPT: Final = timedelta(days=90)
@@ -34,7 +34,7 @@ class LetterChanges(DeadLetters):
     def count_letters(self, selection: Selection) -> dict[ProcessName, int]:
         with self.reading() as db:
             for identity in selection.ids:
-                self.waiting(db, identity)
+                self.waiting(db, identity, held=False)
             where, values = conditions(selection)
             rows = db.execute(
                 f"SELECT process, count(*) FROM dead_letter WHERE {where} GROUP BY process ORDER BY process", values
@@ -54,15 +54,16 @@ class LetterChanges(DeadLetters):
         more = not selection.ids and len(chosen) == limit
         return len(chosen), chosen[-1].dead_letter_id if more else ""
 
-    def _chosen(self, db: sqlite3.Connection, selection: Selection, after: str, limit: int) -> list[DeadLetter]:
+    def _chosen(self, db: Session, selection: Selection, after: str, limit: int) -> list[DeadLetter]:
         where, values = conditions(selection)
         rows = db.execute(
-            f"SELECT {COLUMNS} FROM dead_letter WHERE {where} AND dead_letter_id > ? ORDER BY dead_letter_id LIMIT ?",
+            f"SELECT {COLUMNS} FROM dead_letter WHERE {where} AND dead_letter_id > ? ORDER BY dead_letter_id LIMIT ?"
+            + self.FOR_UPDATE,
             (*values, after, limit),
         ).fetchall()
         return [self.letter_of(row) for row in rows]
 
-    def _change(self, db: sqlite3.Connection, letter: DeadLetter, change: LetterChange) -> None:
+    def _change(self, db: Session, letter: DeadLetter, change: LetterChange) -> None:
         now = self.clock.now()
         if change.kind == "discard":
             event = LetterEvent("discarded", now, change.actor, reason=change.reason)
@@ -76,17 +77,19 @@ class LetterChanges(DeadLetters):
             self._expire(db, letter, change.actor)
 
     def _keep_until(
-        self, db: sqlite3.Connection, letter: DeadLetter, until: datetime, actor: str, *, announced: bool = False
+        self, db: Session, letter: DeadLetter, until: datetime, actor: str, *, announced: bool = False
     ) -> None:
-        db.execute("UPDATE dead_letter SET announced = ? WHERE dead_letter_id = ?", (announced, letter.dead_letter_id))
+        db.execute(
+            "UPDATE dead_letter SET announced = ? WHERE dead_letter_id = ?", (int(announced), letter.dead_letter_id)
+        )
         self.moved(db, replace(letter, expires_at=until), LetterEvent("kept_until", self.clock.now(), actor))
 
-    def _expire(self, db: sqlite3.Connection, letter: DeadLetter, actor: str = "") -> None:
+    def _expire(self, db: Session, letter: DeadLetter, actor: str = "") -> None:
         self._destroy(db, letter.dead_letter_id)
         self.moved(db, replace(letter, state="expired"), LetterEvent("expired", self.clock.now(), actor))
 
-    def _destroy(self, db: sqlite3.Connection, dead_letter_id: DeadLetterId) -> None:
-        # The connection's secure_delete overwrites the pages that the payload leaves with zeros.
+    def _destroy(self, db: Session, dead_letter_id: DeadLetterId) -> None:
+        # In SQLite the connection's secure_delete overwrites the pages that the payload leaves with zeros.
         db.execute("UPDATE dead_letter SET payload = NULL WHERE dead_letter_id = ?", (dead_letter_id,))
 
     # ---- time ---------------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ class LetterChanges(DeadLetters):
                 forgotten=self._forget_ended(db, now, limit),
             )
 
-    def _announce(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
+    def _announce(self, db: Session, now: datetime, limit: int) -> int:
         """A day before they expire. Those whose day passed while this atom was off get a day from now: nobody was told."""
         where = "state = 'waiting' AND announced = 0 AND expires_at <= ?"
         letters = self._due(db, where, now + ANNOUNCED_BEFORE, limit)
@@ -114,14 +117,14 @@ class LetterChanges(DeadLetters):
         self._tell_groups(db, EXPIRING, letters)
         return len(letters)
 
-    def _expire_due(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
+    def _expire_due(self, db: Session, now: datetime, limit: int) -> int:
         letters = self._due(db, "state = 'waiting' AND announced = 1 AND expires_at <= ?", now, limit)
         for letter in letters:
             self._expire(db, letter)
         self._tell_groups(db, EXPIRED, letters)
         return len(letters)
 
-    def _destroy_ended(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
+    def _destroy_ended(self, db: Session, now: datetime, limit: int) -> int:
         """The documents of letters that ended otherwise; what is on record of them does not change."""
         rows = db.execute(
             "SELECT dead_letter_id FROM dead_letter WHERE state IN ('resolved', 'discarded') AND expires_at <= ?"
@@ -132,7 +135,7 @@ class LetterChanges(DeadLetters):
             self._destroy(db, identity)
         return len(rows)
 
-    def _forget_ended(self, db: sqlite3.Connection, now: datetime, limit: int) -> int:
+    def _forget_ended(self, db: Session, now: datetime, limit: int) -> int:
         before = (now - RECORDS_KEPT).isoformat()
         forgotten = db.execute(
             "DELETE FROM dead_letter WHERE dead_letter_id IN (SELECT dead_letter_id FROM dead_letter"
@@ -140,19 +143,21 @@ class LetterChanges(DeadLetters):
             (before, limit),
         ).rowcount
         if forgotten:
+            self.held_name(db, PROFILES)
             db.execute(
                 "DELETE FROM dead_letter_profile WHERE digest NOT IN"
                 " (SELECT profile FROM dead_letter WHERE profile IS NOT NULL)"
             )
         return forgotten
 
-    def _due(self, db: sqlite3.Connection, where: str, at: datetime, limit: int) -> list[DeadLetter]:
+    def _due(self, db: Session, where: str, at: datetime, limit: int) -> list[DeadLetter]:
         rows = db.execute(
-            f"SELECT {COLUMNS} FROM dead_letter WHERE {where} ORDER BY expires_at LIMIT ?", (at.isoformat(), limit)
+            f"SELECT {COLUMNS} FROM dead_letter WHERE {where} ORDER BY expires_at LIMIT ?{self.FOR_UPDATE}",
+            (at.isoformat(), limit),
         ).fetchall()
         return [self.letter_of(row) for row in rows]
 
-    def _tell_groups(self, db: sqlite3.Connection, code: Code, letters: Sequence[DeadLetter]) -> None:
+    def _tell_groups(self, db: Session, code: Code, letters: Sequence[DeadLetter]) -> None:
         """One event a process and queue, in the transaction of what it tells."""
         groups = Counter((letter.process, letter.parked.queue) for letter in letters)
         for number, ((process, queue), count) in enumerate(groups.most_common(_GROUPS_MAX), 1):

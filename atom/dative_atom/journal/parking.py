@@ -8,7 +8,6 @@ was, which is one update a letter: `DeadLetters.moved`.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,16 +19,21 @@ from dative.letters import together
 from dative.v1 import types_pb2
 
 from dative_atom.journal.contract import Execution
-from dative_atom.journal.dead_letters import SEALING_BYTES, DeadLetters, letter_message
+from dative_atom.journal.dead_letters import PROFILES, SEALING_BYTES, DeadLetters, letter_message
 from dative_atom.journal.letters import DeadLetter, LetterEvent, ParkedDocument, Profile
+from dative_atom.journal.store import Session
 
 TEXT_MAX: Final = 1000
 KEY_MAX: Final = 200
 """Characters of a reason and of a key; longer ones are cut, or one record could outgrow a message."""
 _INSERT: Final = (
-    "INSERT OR REPLACE INTO dead_letter (dead_letter_id, execution_id, queue, state, attempts, created_at, expires_at,"
+    "INSERT INTO dead_letter (dead_letter_id, execution_id, queue, state, attempts, created_at, expires_at,"
     " process, stream, trace_id, code, profile, parked, payload, assignee, revision)"
     " VALUES (?, ?, ?, 'waiting', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 1)"
+    " ON CONFLICT (dead_letter_id) DO UPDATE SET state = 'waiting', attempts = 1, retrying = NULL, announced = 0,"
+    " created_at = excluded.created_at, expires_at = excluded.expires_at, trace_id = excluded.trace_id,"
+    " queue = excluded.queue, code = excluded.code, profile = excluded.profile, parked = excluded.parked,"
+    " payload = excluded.payload, assignee = '', revision = 1"
 )
 _encode = msgspec.json.Encoder().encode
 
@@ -58,9 +62,7 @@ class _Cause:
 class Parking(DeadLetters):
     """See the module."""
 
-    def park(
-        self, db: sqlite3.Connection, execution: Execution, documents: Sequence[ParkedDocument], profile: str | None
-    ) -> None:
+    def park(self, db: Session, execution: Execution, documents: Sequence[ParkedDocument], profile: str | None) -> None:
         """Keep documents, inside the caller's transaction: each a new dead letter, or its origin waiting again.
 
         profile: what `keep_profile` gave for the profile of the batch.
@@ -68,7 +70,7 @@ class Parking(DeadLetters):
         now = self.clock.now()
         new = []
         for parked in documents:
-            former = self.letter(db, parked.origin) if parked.origin else None
+            former = self.letter(db, parked.origin, held=True) if parked.origin else None
             if former is None:
                 new.append(parked)
             else:
@@ -77,7 +79,7 @@ class Parking(DeadLetters):
 
     def _park_again(
         self,
-        db: sqlite3.Connection,
+        db: Session,
         execution: Execution,
         former: DeadLetter,
         parked: ParkedDocument,
@@ -104,7 +106,7 @@ class Parking(DeadLetters):
 
     def _park_new(
         self,
-        db: sqlite3.Connection,
+        db: Session,
         execution: Execution,
         documents: Sequence[ParkedDocument],
         profile: str | None,
@@ -141,13 +143,15 @@ class Parking(DeadLetters):
             for record in together(cause.common, cause.letters):
                 self.reported(db, "dead_letters", record.SerializeToString())
 
-    def keep_profile(self, db: sqlite3.Connection, profile: Profile | None) -> str | None:
+    def keep_profile(self, db: Session, profile: Profile | None) -> str | None:
         """Keep a profile once, however many letters have it; returns what `park` takes."""
         if profile is None:
             return None
         body = _encode(profile)
         digest = hashlib.sha256(body).hexdigest()
-        db.execute("INSERT OR IGNORE INTO dead_letter_profile VALUES (?, ?)", (digest, body))
+        # Held with others that keep one, against whoever forgets those that no letter has.
+        self.held_name(db, PROFILES, shared=True)
+        db.execute("INSERT INTO dead_letter_profile VALUES (?, ?) ON CONFLICT DO NOTHING", (digest, body))
         return digest
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -11,6 +10,7 @@ from dative.ids import ExecutionId, StepId
 
 from dative_atom.journal.contract import Execution, ExecutionState, ReceiptRecord, Receipts, Settlement
 from dative_atom.journal.executions import Executions
+from dative_atom.journal.store import Session
 
 FORGOTTEN_AT_ONCE_MAX: Final = 64
 """Old records that one settlement, or the end of one execution, lets go of: more than it adds, so the table shrinks, and
@@ -20,7 +20,7 @@ never a long transaction."""
 class ReceiptBook(Executions):
     """See the module; the contract's words stand in `contract.Journal`."""
 
-    def receipted(self, db: sqlite3.Connection, settlement: Settlement) -> None:
+    def receipted(self, db: Session, settlement: Settlement) -> None:
         """Keep the settlement's receipts, inside the caller's transaction: valid when the batch is (Invariant 1)."""
         at = (settlement.at or self.clock.now()).timestamp()
         # A batch settles once, so a second record of the same place is a fault that must not pass unseen.
@@ -58,7 +58,7 @@ class ReceiptBook(Executions):
             self._forget(db)
         return finished
 
-    def _forget(self, db: sqlite3.Connection) -> None:
+    def _forget(self, db: Session) -> None:
         db.execute(
             "DELETE FROM receipt WHERE sequence IN (SELECT sequence FROM receipt WHERE expires_at < ? LIMIT ?)",
             (self.clock.now().timestamp(), FORGOTTEN_AT_ONCE_MAX),

@@ -6,7 +6,6 @@ before, so that they can still be edited or discarded until their chunk is taken
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -17,6 +16,7 @@ from dative.ids import DeadLetterId, ExecutionId
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.letter_changes import RECORDS_KEPT, LetterChanges, conditions
 from dative_atom.journal.letters import Retry
+from dative_atom.journal.store import Session
 
 CHUNK_MAX: Final = 1000
 CHUNK_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -31,14 +31,13 @@ class Retries(LetterChanges):
 
     def start_retry(self, retry: Retry) -> bool:
         with self.transaction() as db:
-            before = (self.clock.now() - RECORDS_KEPT).isoformat()
-            db.execute(
-                "DELETE FROM dead_letter_retry WHERE state <> 'running' AND json_extract(body, '$.created_at') < ?",
-                (before,),
-            )
+            before = self.clock.now() - RECORDS_KEPT
+            ended = db.execute("SELECT retry_id, body FROM dead_letter_retry WHERE state <> 'running'").fetchall()
+            old = [(identity,) for identity, body in ended if _retry(body).created_at < before]
+            db.executemany("DELETE FROM dead_letter_retry WHERE retry_id = ?", old)
             cursor = db.execute(
                 "INSERT INTO dead_letter_retry VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (retry.retry_id, retry.state, _encode(retry).decode()),
+                (retry.retry_id, retry.state, _encode(retry)),
             )
             return cursor.rowcount == 1
 
@@ -79,19 +78,19 @@ class Retries(LetterChanges):
             self._write(db, ended)
             return ended
 
-    def _running(self, db: sqlite3.Connection, retry_id: str) -> Retry | None:
+    def _running(self, db: Session, retry_id: str) -> Retry | None:
         row = db.execute(
-            "SELECT body FROM dead_letter_retry WHERE retry_id = ? AND state = 'running'", (retry_id,)
+            "SELECT body FROM dead_letter_retry WHERE retry_id = ? AND state = 'running'" + self.FOR_UPDATE, (retry_id,)
         ).fetchone()
         return _retry(row[0]) if row else None
 
-    def _write(self, db: sqlite3.Connection, retry: Retry) -> None:
+    def _write(self, db: Session, retry: Retry) -> None:
         db.execute(
             "UPDATE dead_letter_retry SET state = ?, body = ? WHERE retry_id = ?",
-            (retry.state, _encode(retry).decode(), retry.retry_id),
+            (retry.state, _encode(retry), retry.retry_id),
         )
 
-    def _next_letters(self, db: sqlite3.Connection, retry: Retry) -> list[DeadLetterId]:
+    def _next_letters(self, db: Session, retry: Retry) -> list[DeadLetterId]:
         """The next ones after the last that was taken, as many as a chunk may have and hold."""
         where, values = conditions(replace(retry.selection, process=retry.process))
         rows = db.execute(

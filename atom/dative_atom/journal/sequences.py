@@ -7,17 +7,12 @@ number that was asked for under a key is remembered with it, and whoever asks ag
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Sequence
 
+from dative_atom.journal.store import Session
 from dative_atom.journal.xref import CrossReferences
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS sequence (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS sequence_number (name TEXT, key TEXT, number INTEGER NOT NULL,"
-    " PRIMARY KEY (name, key)) WITHOUT ROWID",
-)
+_KNOWN = "SELECT key, number FROM sequence_number WHERE name = ? AND key IN (SELECT c0 FROM {} AS k)"
 
 
 class Sequences(CrossReferences):
@@ -28,44 +23,32 @@ class Sequences(CrossReferences):
             return self._take(db, sequence, count, start, step)
 
     def sequence_given(self, sequence: str, keys: Sequence[str], start: int, step: int) -> dict[str, int]:
+        table, values = self.given(keys)
         with self.transaction() as db:
-            self._tables(db)
-            found: dict[str, int] = dict(
-                db.execute(
-                    "SELECT key, number FROM sequence_number WHERE name = ? AND key IN (SELECT value FROM json_each(?))",
-                    (sequence, json.dumps(list(keys))),
-                ).fetchall()
-            )
+            # Held first: two that ask for the same key at once are given one number.
+            self.held_name(db, f"sequence:{sequence}")
+            found: dict[str, int] = dict(db.execute(_KNOWN.format(table), (sequence, *values)).fetchall())
             new = [key for key in dict.fromkeys(keys) if key not in found]
             first = self._take(db, sequence, len(new), start, step)
             given = {key: first + place * step for place, key in enumerate(new)}
             db.executemany(
                 "INSERT INTO sequence_number VALUES (?, ?, ?)",
-                ((sequence, key, number) for key, number in given.items()),
+                [(sequence, key, number) for key, number in given.items()],
             )
         return {**found, **given}
 
     def sequence_peek(self, sequence: str, keys: Sequence[str]) -> tuple[int | None, dict[str, int]]:
-        with self.transaction() as db:
-            there = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE name LIKE 'sequence%'")}
-            if not {"sequence", "sequence_number"} <= there:
-                return None, {}
+        table, values = self.given(keys)
+        with self.reading() as db:
             row = db.execute("SELECT next FROM sequence WHERE name = ?", (sequence,)).fetchone()
-            found = db.execute(
-                "SELECT key, number FROM sequence_number WHERE name = ? AND key IN (SELECT value FROM json_each(?))",
-                (sequence, json.dumps(list(keys))),
-            )
+            found = db.execute(_KNOWN.format(table), (sequence, *values))
             return (int(row[0]) if row else None), dict(found.fetchall())
 
-    def _take(self, db: sqlite3.Connection, sequence: str, count: int, start: int, step: int) -> int:
-        self._tables(db)
+    def _take(self, db: Session, sequence: str, count: int, start: int, step: int) -> int:
+        taken = count * step
         row = db.execute(
-            "INSERT INTO sequence VALUES (?1, ?2 + ?3) ON CONFLICT DO UPDATE SET next = max(next, ?2) + ?3 RETURNING next",
-            (sequence, start, count * step),
+            "INSERT INTO sequence VALUES (?, ?) ON CONFLICT (name) DO UPDATE"
+            " SET next = CASE WHEN sequence.next > ? THEN sequence.next ELSE ? END + ? RETURNING next",
+            (sequence, start + taken, start, start, taken),
         ).fetchone()
-        return int(row[0]) - count * step
-
-    @staticmethod
-    def _tables(db: sqlite3.Connection) -> None:
-        for statement in _TABLES:
-            db.execute(statement)
+        return int(row[0]) - taken

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -22,6 +20,7 @@ from dative_atom.journal.receipts import ReceiptBook
 from dative_atom.journal.retries import Retries
 from dative_atom.journal.sequences import Sequences
 from dative_atom.journal.snapshots import Snapshots
+from dative_atom.journal.store import Session
 from dative_atom.journal.vault import VaultBlocks
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -78,7 +77,7 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots,
             row = db.execute("SELECT body FROM halfway WHERE stream = ?", (stream,)).fetchone()
         return self.unseal(row[0], f"{stream}/halfway") if row else b""
 
-    def _keep_halfway(self, db: sqlite3.Connection, halfway: tuple[str, bytes] | None) -> None:
+    def _keep_halfway(self, db: Session, halfway: tuple[str, bytes] | None) -> None:
         if halfway is None:
             return
         stream, body = halfway
@@ -111,7 +110,7 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots,
         self._preparing = None
         return counts
 
-    def _settled(self, db: sqlite3.Connection, execution: Execution, settlement: Settlement) -> Counts:
+    def _settled(self, db: Session, execution: Execution, settlement: Settlement) -> Counts:
         next_batch = db.execute(
             "SELECT next_batch FROM execution WHERE execution_id = ?", (settlement.execution_id,)
         ).fetchone()[0]
@@ -145,18 +144,18 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots,
             self.reported(db, "tracked_documents", length_prefix(_TRACKED_FIELD, len(serialized)) + serialized)
         return counts
 
-    def _remember(self, db: sqlite3.Connection, owner: str, values: Mapping[str, bytes]) -> None:
+    def _remember(self, db: Session, owner: str, values: Mapping[str, bytes]) -> None:
         # Values of documents: sealed like these.
         db.executemany(
-            "INSERT INTO remembered VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
+            "INSERT INTO remembered VALUES (?, ?, ?) ON CONFLICT (owner, name) DO UPDATE SET body = excluded.body",
             [(owner, name, self.seal(body, f"{owner}/{name}")) for name, body in values.items()],
         )
 
     def remembered(self, execution_id: ExecutionId, stream: str) -> dict[str, bytes]:
         with self.reading() as db:
             rows = db.execute(
-                "SELECT owner, name, body FROM remembered WHERE owner IN (?1, ?2) ORDER BY owner = ?1",
-                (execution_id, stream),
+                "SELECT owner, name, body FROM remembered WHERE owner IN (?, ?) ORDER BY owner = ?",
+                (execution_id, stream, execution_id),
             ).fetchall()
         return {name: self.unseal(body, f"{owner}/{name}") for owner, name, body in rows}
 
@@ -165,26 +164,26 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots,
             rows = db.execute("SELECT body FROM cached WHERE execution_id = ? ORDER BY sequence", (execution_id,))
             return [self.unseal(body, f"{execution_id}/cache") for (body,) in rows]
 
-    def _move(self, db: sqlite3.Connection, settlement: Settlement) -> None:
+    def _move(self, db: Session, settlement: Settlement) -> None:
         # Invariant 1: the position becomes valid in the transaction that explains every document read before it.
         if settlement.position is not None:
             if len(settlement.position) > POSITION_BYTES_MAX:
                 raise ValueError(f"position of {len(settlement.position)} bytes, at most {POSITION_BYTES_MAX}")
             db.execute(
                 "INSERT INTO stream (stream, position) VALUES (?, ?)"
-                " ON CONFLICT DO UPDATE SET position = excluded.position",
+                " ON CONFLICT (stream) DO UPDATE SET position = excluded.position",
                 (settlement.stream, settlement.position),
             )
         db.executemany(
-            "INSERT INTO ledger VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET version = excluded.version",
-            ((settlement.stream, key, version) for key, version in settlement.seen),
+            "INSERT INTO ledger VALUES (?, ?, ?) ON CONFLICT (stream, key) DO UPDATE SET version = excluded.version",
+            [(settlement.stream, key, version) for key, version in settlement.seen],
         )
         if settlement.forget_before is not None:
             db.execute(
                 "DELETE FROM ledger WHERE stream = ? AND version < ?", (settlement.stream, settlement.forget_before)
             )
 
-    def _prepared(self, db: sqlite3.Connection, execution_id: ExecutionId) -> Settlement | None:
+    def _prepared(self, db: Session, execution_id: ExecutionId) -> Settlement | None:
         row = db.execute("SELECT body FROM prepared WHERE execution_id = ?", (execution_id,)).fetchone()
         if row is None:
             return None
@@ -199,9 +198,10 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots,
         return row[0] if row else None
 
     def ledger(self, stream: str, keys: Iterable[str]) -> dict[str, str]:
+        table, values = self.given(list(keys))
         with self.reading() as db:
             rows = db.execute(
-                "SELECT key, version FROM ledger WHERE stream = ? AND key IN (SELECT value FROM json_each(?))",
-                (stream, json.dumps(list(keys))),
+                f"SELECT key, version FROM ledger WHERE stream = ? AND key IN (SELECT c0 FROM {table} AS k)",
+                (stream, *values),
             ).fetchall()
         return dict(rows)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dative_atom.journal.contract import SnapshotChanges
-from dative_atom.journal.database import Database
+from dative_atom.journal.store import Session, Store
 
 KEYS_A_QUESTION: Final = 10_000
 
 
-class Snapshots(Database):
+class Snapshots(Store):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def snapshot_count(self, owner: str) -> int:
@@ -32,15 +31,19 @@ class Snapshots(Database):
     def snapshot_keys(self, owner: str, rows_max: int) -> Iterator[list[bytes]]:
         after = b""
         while True:
-            with self.reading() as db:
-                rows = db.execute(
-                    "SELECT key FROM snapshot WHERE owner = ? AND key > ? ORDER BY key LIMIT ?",
-                    (owner, after, rows_max),
-                ).fetchall()
-            if not rows:
+            keys = self.snapshot_page(owner, after, rows_max)
+            if not keys:
                 return
-            after = rows[-1][0]
-            yield [row[0] for row in rows]
+            after = keys[-1]
+            yield keys
+
+    def snapshot_page(self, owner: str, after: bytes, rows_max: int) -> list[bytes]:
+        """The next hashes of keys beyond one; b"" is before all."""
+        with self.reading() as db:
+            rows = db.execute(
+                "SELECT key FROM snapshot WHERE owner = ? AND key > ? ORDER BY key LIMIT ?", (owner, after, rows_max)
+            ).fetchall()
+        return [row[0] for row in rows]
 
     def snapshot_bodies(self, owner: str, keys: Sequence[bytes]) -> list[bytes]:
         found: dict[bytes, bytes] = {}
@@ -52,12 +55,12 @@ class Snapshots(Database):
                 found.update(db.execute(sql, (owner, *asked)).fetchall())
         return [self.unseal(found[key], f"{owner}/{key.hex()}") for key in keys]
 
-    def compared(self, db: sqlite3.Connection, changes: SnapshotChanges) -> None:
+    def compared(self, db: Session, changes: SnapshotChanges) -> None:
         """Part of a settlement: what was told of is what is compared with from now on."""
         owner = changes.owner
         db.executemany(
             "INSERT INTO snapshot VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET hash = excluded.hash, body = excluded.body",
-            ((owner, key, digest, self.seal(body, f"{owner}/{key.hex()}")) for key, digest, body in changes.put),
+            " ON CONFLICT (owner, key) DO UPDATE SET hash = excluded.hash, body = excluded.body",
+            [(owner, key, digest, self.seal(body, f"{owner}/{key.hex()}")) for key, digest, body in changes.put],
         )
-        db.executemany("DELETE FROM snapshot WHERE owner = ? AND key = ?", ((owner, key) for key in changes.gone))
+        db.executemany("DELETE FROM snapshot WHERE owner = ? AND key = ?", [(owner, key) for key in changes.gone])

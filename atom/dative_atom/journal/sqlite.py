@@ -1,16 +1,17 @@
 """The journal on SQLite: one file for one atom, or for several on one host.
 
-Its parts, each inheriting the ones before: `database` (the file), `outbox`, `executions`, `xref`, `dead_letters`,
-`letter_changes`, `retries`, `receipts`, `vault`, `settling`. What they promise stands in `contract.Journal`.
+The parts, each inheriting the ones before, stand on `sqlite_store`: `outbox`, `executions`, `xref`, `dead_letters`,
+`letter_changes`, `retries`, `receipts`, `vault`, `leading`, `settling`. What they promise stands in `contract.Journal`.
 """
 
 from __future__ import annotations
 
 from dative_atom.journal.contract import Journal
 from dative_atom.journal.settling import Settling
+from dative_atom.journal.sqlite_store import SqliteStore
 
 
-class SqliteJournal(Settling):
+class SqliteJournal(Settling, SqliteStore):
     """`contract.Journal` in a SQLite file, opened by the agent and by each of its workers at the same time."""
 
 

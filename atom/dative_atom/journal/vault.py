@@ -7,37 +7,39 @@ grows with the different values ever masked; nothing is ever taken out of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from dative_atom.journal.database import Database
+from dative_atom.journal.store import Store
 
 _decode = msgspec.msgpack.Decoder(dict[str, str]).decode
 ABOUT: Final = "dative/vault/v1/"
 """With the environment's id behind it: what a block is bound to when it is sealed."""
 
 
-class VaultBlocks(Database):
+class VaultBlocks(Store):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     def unknown_tokens(self, tokens: Sequence[str]) -> list[str]:
+        table, values = self.given(tokens)
         with self.reading() as db:
             rows = db.execute(
-                "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM vault WHERE token = value)",
-                (json.dumps(list(tokens)),),
+                f"SELECT c0 FROM {table} AS k WHERE NOT EXISTS (SELECT 1 FROM vault WHERE token = c0) ORDER BY n",
+                values,
             ).fetchall()
         return [row[0] for row in rows]
 
     def keep_tokens(self, tokens: Sequence[str], key_version: int, body: bytes) -> None:
         with self.transaction() as db:
-            block = db.execute(
-                "INSERT INTO vault_block (key_version, body) VALUES (?, ?)", (key_version, body)
-            ).lastrowid
+            (block,) = db.execute(
+                "INSERT INTO vault_block (key_version, body) VALUES (?, ?) RETURNING block", (key_version, body)
+            ).fetchone()
             # Two executions may meet the same value at once: the token is the same, and the first block stays its own.
-            db.executemany("INSERT OR IGNORE INTO vault VALUES (?, ?)", ((token, block) for token in tokens))
+            # In one order, so that neither waits for the other.
+            rows = [(token, block) for token in sorted(tokens)]
+            db.executemany("INSERT INTO vault VALUES (?, ?) ON CONFLICT DO NOTHING", rows)
 
     def token_block(self, token: str) -> tuple[int, bytes] | None:
         with self.reading() as db:

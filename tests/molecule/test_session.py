@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from dative.errors import ConfigError
 from dative_atom.molecule.coordination import Put, Unavailable
+from dative_atom.molecule.memory import MemoryCoordination
 from dative_atom.molecule.session import Session, check_times, margin_of
 
 TTL_S = 5.0
@@ -85,6 +86,21 @@ async def test_a_renewal_answered_after_the_deadline_brings_nothing_back(client,
         assert not session.valid
         assert published[-1] == 0.0
         assert published.count(0.0) == 1
+
+
+async def test_an_answer_read_first_thing_after_a_sleep_brings_nothing_back(cluster, clock, pass_time):
+    class Asleep(MemoryCoordination):
+        """The process stops between the arrival of an answer and the line that reads it."""
+
+        async def keep_alive(self, lease_id: int) -> float:
+            holds_s = await super().keep_alive(lease_id)
+            clock.advance(TTL_S)
+            return holds_s
+
+    async with opened(Asleep(cluster, "asleep"), clock) as (session, published):
+        await pass_time(2.0)
+        assert not session.valid
+        assert published == [TTL_S - MARGIN_S, 0.0]
 
 
 async def test_the_deadline_is_counted_from_before_the_request_was_sent(client, clock, pass_time):

@@ -171,7 +171,7 @@ class Watch:
 
     def _tell(self, events: list[Any]) -> Changes:
         # Never the header's revision: of a watch that catches up it is ahead of the changes.
-        told = [self._change(event) for event in events if event.kv.mod_revision > self._told]
+        told = [self._change(event) for event in events]
         if told:
             self._told = told[-1].revision
         return Changes(self._told, tuple(told))

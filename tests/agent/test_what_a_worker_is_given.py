@@ -8,20 +8,21 @@ CALL = {"id": "call", "verb": "process_call", "settings": {"shape": "process_cal
 
 
 @pytest.mark.parametrize(
-    ("config", "allows"),
+    ("config", "environment", "allows"),
     [
-        ({}, []),
-        ({"allow_scripts": True}, ["scripts"]),
-        ({"allow_commands": ["/bin/x"]}, ["command:/bin/x"]),
+        ({}, ["scripts", "command:/bin/x"], []),
+        ({"allow_scripts": True, "allow_commands": ["/bin/x"]}, [], []),
+        ({"allow_scripts": True, "allow_commands": ["/bin/x"]}, ["scripts", "command:/bin/y"], ["scripts"]),
+        ({"allow_scripts": True, "allow_commands": ["/bin/x"]}, ["command:/bin/x"], ["command:/bin/x"]),
     ],
 )
-async def test_a_worker_is_told_what_the_atom_allows_and_given_the_files_of_called_processes(
-    joined, controller, tools, tmp_path, config, allows
+async def test_a_worker_is_told_what_atom_and_environment_both_allow_and_given_the_files_of_called_processes(
+    joined, controller, tools, tmp_path, config, environment, allows
 ):
     told = tmp_path / "told.json"
     async with joined.running(**config) as agent:
         calling = tools.process_json("a", f"asked:{told}", steps=[CALL])
-        await controller.deploy({"a": calling, "sub": tools.process_json("sub")})
+        await controller.deploy({"a": calling, "sub": tools.process_json("sub")}, environment={"allows": environment})
         execution_id = await agent.executions.run_now("a")
         await tools.until(lambda: agent.journal.execution(execution_id).state.final, "end")
     given = json.loads(told.read_text())

@@ -218,6 +218,9 @@ class Environments:
         for name in request.delete_overrides:
             found.overrides.pop(name, None)
         found.overrides.update(request.set_overrides)
+        allows = {*found.allows, *request.allow} - set(request.disallow)
+        del found.allows[:]
+        found.allows.extend(sorted(allows))
         found.version += 1
         return control_pb2.SetEnvironmentResponse(environment=found)
 

@@ -28,7 +28,7 @@ def test_the_printed_undo_brings_back_exactly_what_was(admin: Any) -> None:
     before = shown(admin)
     told = admin(
         "env", "set", "dev", "erp.url=postgresql://other/erp", "erp.mark_schema=x y", "spare.connector=disk",
-        "--override", "account-to-erp.region=US", "--unset", "crm",
+        "--override", "account-to-erp.region=US", "--unset", "crm", "--allow", "scripts", "--allow", "command:/bin/x",
     )  # fmt: skip
     undo = next(line for line in told.stderr.splitlines() if "undo" in line).partition("dative ")[2]
     admin(*shlex.split(undo))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from dative.bundle.manifest import Signer
 from dative.bundle.pack import ConnectionConfig, EnvironmentConfig
@@ -189,3 +190,18 @@ def test_what_needs_a_mask_key_is_known_before_a_deployment(
     made = {"metadata": {"name": "p"}, "spec": {"steps": [fork], "track": track}}
     assert any("dative vault key create" in one for one in missing(made, environment(), (), {})) == needed
     assert missing(made, environment(), {"dative.mask-key.1"}, {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("step", "word"),
+    [
+        ({"shape": "script"}, "scripts"),
+        ({"shape": "program_command", "command": ["/usr/bin/rates", "-v"]}, "command:/usr/bin/rates"),
+        ({"shape": "decide", "then": [{"settings": {"shape": "script"}}]}, "scripts"),
+    ],
+)
+def test_what_a_process_needs_to_be_allowed_is_said_until_the_environment_allows_it(step: Any, word: str) -> None:
+    made = process(steps=[{"id": "s", "settings": step}])
+    assert f"permission {word}: dative env set dev --allow {word}" in missing(made, environment(), (), {})
+    allowing = msgspec.structs.replace(environment(), allows=(word,))
+    assert not any("permission" in one for one in missing(made, allowing, (), {}))

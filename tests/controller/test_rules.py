@@ -11,7 +11,7 @@ from dative.errors import DativeError
 from dative.rpc import TraceContext, channel_options, server_options
 from dative.v1 import agent_pb2, types_pb2
 from dative_controller.links.session import OUTBOX_MAX, Pushed, Session
-from dative_controller.server.environment_rules import check_not_secret
+from dative_controller.server.environment_rules import check_allows, check_not_secret
 from dative_controller.server.limits import Limiter, address_of, is_loopback
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,3 +129,13 @@ async def test_a_peer_that_does_not_read_is_ended_not_buffered_for() -> None:
     for _ in range(OUTBOX_MAX):
         assert await open_session.next_message() != "ended"
     assert await open_session.next_message() == "ended"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["script", "command:rm", "command:/", "command:/bin/../x", "command:/bin//x", "command:/a b", "scripts\n", ""],
+)
+def test_what_an_environment_can_not_allow_is_refused(word: str) -> None:
+    with pytest.raises(DativeError, match="absolute path"):
+        check_allows([word])
+    check_allows(["scripts", "command:/usr/bin/rates"])

@@ -113,8 +113,16 @@ def test_an_environment_changes_only_from_the_version_that_was_seen(database: Da
     connection = control_pb2.Connection(name="erp", connector="database", settings={"url": "x"}, secrets={"p": "env:P"})
     database.transact(lambda sql: environments.set_connections(sql, "E1", [connection]))
     database.transact(lambda sql: environments.set_overrides(sql, "E1", {"orders.rows": "5"}, []))
+    allowed = ["command:/bin/x", "scripts"]
+    database.transact(
+        lambda sql: environments.set_allows(sql, environments.find(sql, "E1"), ["scripts", "command:/bin/y"], [])
+    )
+    database.transact(
+        lambda sql: environments.set_allows(sql, environments.find(sql, "E1"), ["command:/bin/x"], ["command:/bin/y"])
+    )
     shown = database.transact(lambda sql: environments.message(sql, environments.find(sql, "test")))
     assert list(shown.connections) == [connection]
+    assert list(shown.allows) == allowed
     assert (dict(shown.overrides), shown.version, shown.require_approval) == ({"orders.rows": "5"}, 2, True)
     database.transact(lambda sql: environments.delete_connections(sql, "E1", ["erp"]))
     missing = code_of(database, lambda sql: environments.delete_connections(sql, "E1", ["erp"]))

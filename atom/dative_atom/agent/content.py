@@ -95,6 +95,7 @@ class EnvironmentConfig(msgspec.Struct, frozen=True):
     version: int = 0
     connections: dict[str, BoundConnection] = {}
     overrides: dict[str, str] = {}
+    allows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

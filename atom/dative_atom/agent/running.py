@@ -199,7 +199,8 @@ class Running:
             molecule_id=identity.molecule_id,
             atom_id=identity.atom_id,
             keys=Keys(prepared.mask_keys.to_hex()),
-            allows=list(self._settings.allows),
+            # Both must: whoever installs the atom, and whoever signs for the environment.
+            allows=[one for one in self._settings.allows if one in environment.allows],
         )
 
     def _progress(self, running: _Running, message: Progress) -> None:

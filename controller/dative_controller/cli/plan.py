@@ -135,10 +135,30 @@ def missing(
     for parameter, declared in sorted((spec.get("parameters") or {}).items()):
         if (declared or {}).get("default") is None and f"{name}.{parameter}" not in environment.overrides:
             found.append(f"parameter {parameter}: dative env set {env} --override {name}.{parameter}=VALUE")
+    allowed = environment.allows or ()
+    found += [
+        f"permission {word}: dative env set {env} --allow {word}"
+        for word in sorted(set(_permissions(spec.get("steps") or ())))
+        if word not in allowed
+    ]
     hashed = any(text.startswith("hash(") for text in spec.get("track") or ())
     if (hashed or any(_keyed_masks(spec.get("steps") or ()))) and not versions_in(secrets):
         found.append(f"mask key (hash, token, date_shift): dative vault key create --env {env}")
     return tuple(found)
+
+
+def _permissions(value: Any) -> Iterator[str]:
+    """What the steps below need the environment to allow."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _permissions(item)
+    elif isinstance(value, dict):
+        if value.get("shape") == "script":
+            yield "scripts"
+        elif value.get("shape") == "program_command":
+            yield f"command:{value['command'][0]}"
+        for item in value.values():
+            yield from _permissions(item)
 
 
 def _keyed_masks(value: Any) -> Iterator[str]:
@@ -235,6 +255,7 @@ def _settings(environment: EnvironmentConfig | None) -> dict[str, object]:
     if environment is None:
         return {}
     found: dict[str, object] = {f"override {key}": value for key, value in environment.overrides.items()}
+    found.update({f"allows {word}": "yes" for word in environment.allows or ()})
     for name, connection in environment.connections.items():
         found[f"connection {name}"] = connection.connector
         found.update({f"connection {name}.{key}": value for key, value in connection.settings.items()})

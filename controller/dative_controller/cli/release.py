@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from dative.bundle.blobs import digest_of
 from dative.bundle.envelope import Envelope, sign, verified_payload
 from dative.bundle.manifest import DEPLOYMENT_TYPE, ENVELOPE_BYTES_MAX, ENVIRONMENT_MEDIA, Artifact, Manifest, Signer
@@ -120,6 +121,7 @@ def config_of(environment: control_pb2.Environment) -> EnvironmentConfig:
             for one in environment.connections
         },
         overrides=dict(environment.overrides),
+        allows=tuple(environment.allows) or msgspec.UNSET,
     )
 
 

@@ -66,6 +66,8 @@ def undo(before: Environment, after: Environment) -> str:
     former = [f"{key}={value}" for key, value in sorted(before.overrides.items()) if after.overrides.get(key) != value]
     added = [key for key in sorted(after.overrides) if key not in before.overrides]
     parts = [shlex.quote(word) for word in words]
+    parts += [f"--disallow {shlex.quote(word)}" for word in after.allows if word not in before.allows]
+    parts += [f"--allow {shlex.quote(word)}" for word in before.allows if word not in after.allows]
     parts += [f"--override {shlex.quote(word)}" for word in former] + [f"--unset {name}" for name in [*gone, *added]]
     return f"dative env set {before.name} {' '.join(parts)}" if parts else ""
 

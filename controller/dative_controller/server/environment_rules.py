@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from dative.errors import DativeError
@@ -16,6 +17,8 @@ NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,62}\Z")
 CONNECTION_NAME = re.compile(r"\A[a-z0-9][a-z0-9_-]{0,62}\Z")
 OVERRIDE_NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,62}\.[A-Za-z0-9_.-]{1,100}\Z")
 SETTINGS_MAX = 100
+ALLOWED = re.compile(r"\A(?:scripts|command:/[^\s/]+(?:/[^\s/]+)*)\Z")
+ALLOWS_MAX = 50
 VALUE_CHARS_MAX = 8192
 _SECRET_NAME = re.compile(
     r"(?:\A|[_.-])(?:password|passwd|passphrase|pwd|secret|api_?key|private_?key|access_?key|credentials?"
@@ -58,6 +61,16 @@ def check_overrides(overrides: Iterable[tuple[str, str]]) -> None:
         if not OVERRIDE_NAME.match(name):
             raise DativeError(f"override {name[:80]!r} must be <process>.<parameter>", code=codes.BAD_NAME)
         check_not_secret(name, name.rpartition(".")[2], value)
+
+
+def check_allows(words: Sequence[str]) -> None:
+    """Errors: rpc.invalid_argument."""
+    if len(words) > ALLOWS_MAX:
+        raise DativeError(f"{len(words)} permissions at once, at most {ALLOWS_MAX}", code=INVALID)
+    for word in words:
+        known = ALLOWED.match(word) and len(word) <= VALUE_CHARS_MAX // ALLOWS_MAX
+        if not known or posixpath.normpath(word.removeprefix("command:")) != word.removeprefix("command:"):
+            raise DativeError(f'{word[:80]!r}: "scripts", or "command:" and an absolute path without ..', code=INVALID)
 
 
 def check_not_secret(where: str, setting: str, value: str) -> None:

@@ -69,6 +69,7 @@ class EnvironmentServicer(control_pb2_grpc.EnvironmentServiceServicer):
     ) -> control_pb2.SetEnvironmentResponse:
         rules.check_connections(request.set_connections)
         rules.check_overrides(request.set_overrides.items())
+        rules.check_allows(request.allow)
 
         def change(sql: Connection, who: Caller) -> tuple[control_pb2.SetEnvironmentResponse, str]:
             row = environments.find(sql, request.environment)
@@ -77,6 +78,7 @@ class EnvironmentServicer(control_pb2_grpc.EnvironmentServiceServicer):
             environments.delete_connections(sql, row.environment_id, request.delete_connections)
             environments.set_connections(sql, row.environment_id, request.set_connections)
             environments.set_overrides(sql, row.environment_id, request.set_overrides, request.delete_overrides)
+            environments.set_allows(sql, row, request.allow, request.disallow)
             if request.HasField("require_approval"):
                 environments.set_require_approval(sql, row.environment_id, request.require_approval)
             shown = environments.message(sql, environments.find(sql, row.environment_id))

@@ -59,6 +59,7 @@ def message(sql: Sql, row: EnvironmentRow) -> control_pb2.Environment:
         production=row.production,
         version=row.version,
         require_approval=row.require_approval,
+        allows=str(row.allows).split(),
     )
     shown.created_at.FromMilliseconds(row.created_ms)
     for found in sql.execute(
@@ -93,6 +94,16 @@ def bump(sql: Sql, environment_id: str, expected_version: int) -> None:
 def set_require_approval(sql: Sql, environment_id: str, required: bool) -> None:
     sql.execute(
         update(environment).where(environment.c.environment_id == environment_id).values(require_approval=required)
+    )
+
+
+def set_allows(sql: Sql, row: EnvironmentRow, allow: Iterable[str], disallow: Iterable[str]) -> None:
+    """A word a line, none of which holds white space."""
+    words = (set(str(row.allows).split()) | set(allow)) - set(disallow)
+    sql.execute(
+        update(environment)
+        .where(environment.c.environment_id == row.environment_id)
+        .values(allows="\n".join(sorted(words)))
     )
 
 

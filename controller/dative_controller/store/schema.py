@@ -71,6 +71,7 @@ environment = _table(
     _flag("require_approval"),
     _int("version", default=1),
     _int("created_ms"),
+    _text("allows"),
     UniqueConstraint("name"),
 )
 connection = _table(

@@ -58,7 +58,10 @@ class ConnectionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EnvironmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an environment binds: logical connection -> connection, "<process>.<parameter>" -> value. version: its own."""
+    """What an environment binds: logical connection -> connection, "<process>.<parameter>" -> value. version: its own.
+
+    allows: what processes may do there beyond their rights, where the atom allows it too: "scripts", "command:/a/path".
+    """
 
     environment: Text
     environment_id: Id
@@ -66,6 +69,8 @@ class EnvironmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     version: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     connections: dict[str, ConnectionConfig] = {}
     overrides: dict[str, _Setting] = {}
+    # Unset where it allows nothing: such an environment keeps the bytes that it always had.
+    allows: Annotated[tuple[_Setting, ...], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
 
     def to_bytes(self) -> bytes:
         return write_document(self)

@@ -7,8 +7,8 @@ from dative.errors.base import Code
 NOT_ALLOWED = Code(
     "command.not_allowed",
     "PERMISSION_DENIED",
-    "The process runs a program that this atom does not allow.",
-    "Let whoever installs the atom add its path to `allow_commands`, or do the work without a program.",
+    "The process runs a program that its environment or this atom does not allow.",
+    "dative env set ENV --allow command:PATH, and `allow_commands` on the atom; or do the work without a program.",
 )
 UNUSABLE = Code(
     "command.unusable",

@@ -7,8 +7,8 @@ from dative.errors.base import Code
 NOT_ALLOWED = Code(
     "script.not_allowed",
     "PERMISSION_DENIED",
-    "The process holds a script, and this atom does not run scripts.",
-    "Let whoever installs the atom set `allow_scripts: true`, or write the step without a script.",
+    "The process holds a script, and its environment or this atom allows none.",
+    "dative env set ENV --allow scripts, and `allow_scripts: true` on the atom; or write the step without a script.",
 )
 UNSUPPORTED = Code(
     "script.unsupported",

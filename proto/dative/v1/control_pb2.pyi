@@ -153,7 +153,7 @@ class Connection(_message.Message):
     def __init__(self, name: _Optional[str] = ..., connector: _Optional[str] = ..., settings: _Optional[_Mapping[str, str]] = ..., secrets: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Environment(_message.Message):
-    __slots__ = ("environment_id", "name", "production", "connections", "overrides", "version", "created_at", "secrets", "require_approval")
+    __slots__ = ("environment_id", "name", "production", "connections", "overrides", "version", "created_at", "secrets", "require_approval", "allows")
     class OverridesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +170,7 @@ class Environment(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     SECRETS_FIELD_NUMBER: _ClassVar[int]
     REQUIRE_APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    ALLOWS_FIELD_NUMBER: _ClassVar[int]
     environment_id: str
     name: str
     production: bool
@@ -179,7 +180,8 @@ class Environment(_message.Message):
     created_at: _timestamp_pb2.Timestamp
     secrets: _containers.RepeatedCompositeFieldContainer[SecretName]
     require_approval: bool
-    def __init__(self, environment_id: _Optional[str] = ..., name: _Optional[str] = ..., production: _Optional[bool] = ..., connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, str]] = ..., version: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., secrets: _Optional[_Iterable[_Union[SecretName, _Mapping]]] = ..., require_approval: _Optional[bool] = ...) -> None: ...
+    allows: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, environment_id: _Optional[str] = ..., name: _Optional[str] = ..., production: _Optional[bool] = ..., connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, str]] = ..., version: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., secrets: _Optional[_Iterable[_Union[SecretName, _Mapping]]] = ..., require_approval: _Optional[bool] = ..., allows: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SecretName(_message.Message):
     __slots__ = ("name", "version", "set_at", "set_by")
@@ -232,7 +234,7 @@ class GetEnvironmentResponse(_message.Message):
     def __init__(self, environment: _Optional[_Union[Environment, _Mapping]] = ...) -> None: ...
 
 class SetEnvironmentRequest(_message.Message):
-    __slots__ = ("request_id", "environment", "expected_version", "set_connections", "delete_connections", "set_overrides", "delete_overrides", "require_approval")
+    __slots__ = ("request_id", "environment", "expected_version", "set_connections", "delete_connections", "set_overrides", "delete_overrides", "require_approval", "allow", "disallow")
     class SetOverridesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -248,6 +250,8 @@ class SetEnvironmentRequest(_message.Message):
     SET_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     DELETE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     REQUIRE_APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
+    DISALLOW_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     environment: str
     expected_version: int
@@ -256,7 +260,9 @@ class SetEnvironmentRequest(_message.Message):
     set_overrides: _containers.ScalarMap[str, str]
     delete_overrides: _containers.RepeatedScalarFieldContainer[str]
     require_approval: bool
-    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., expected_version: _Optional[int] = ..., set_connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ..., delete_connections: _Optional[_Iterable[str]] = ..., set_overrides: _Optional[_Mapping[str, str]] = ..., delete_overrides: _Optional[_Iterable[str]] = ..., require_approval: _Optional[bool] = ...) -> None: ...
+    allow: _containers.RepeatedScalarFieldContainer[str]
+    disallow: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[str] = ..., environment: _Optional[str] = ..., expected_version: _Optional[int] = ..., set_connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ..., delete_connections: _Optional[_Iterable[str]] = ..., set_overrides: _Optional[_Mapping[str, str]] = ..., delete_overrides: _Optional[_Iterable[str]] = ..., require_approval: _Optional[bool] = ..., allow: _Optional[_Iterable[str]] = ..., disallow: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SetEnvironmentResponse(_message.Message):
     __slots__ = ("environment",)

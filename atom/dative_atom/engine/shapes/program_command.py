@@ -153,7 +153,7 @@ def compile_program_command(at: Arrival) -> ProgramCommand:
     settings = at.settings(ProgramCommandSettings)
     path = settings.command[0]
     if f"{ALLOWED}{path}" not in at.context.allows:
-        raise StopRun(f"{at.where}: this atom does not run {path}", code=codes.NOT_ALLOWED, where=at.where)
+        raise StopRun(f"{at.where}: {path} is not allowed here", code=codes.NOT_ALLOWED, where=at.where)
     if not Path(path).is_file() or not os.access(path, os.X_OK):
         raise StopRun(f"{at.where}: {path} can not be executed", code=codes.UNUSABLE, where=at.where)
     missing = [name for name in settings.used if name not in at.schema.names]

@@ -106,7 +106,7 @@ def compile_script(at: Arrival) -> Script:
     """Starts its process, so that code that can not be loaded is found before anything is read."""
     settings = at.settings(ScriptSettings)
     if ALLOWED not in at.context.allows:
-        raise StopRun(f"{at.where}: this atom runs no scripts", code=codes.NOT_ALLOWED, where=at.where)
+        raise StopRun(f"{at.where}: no scripts are allowed here", code=codes.NOT_ALLOWED, where=at.where)
     missing = [name for name in settings.inputs if name not in at.schema.names]
     if missing:
         raise at.refused(f"there is no field {', '.join(missing)}")

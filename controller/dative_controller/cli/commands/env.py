@@ -73,6 +73,10 @@ def create(app: App, name: str, production: bool) -> None:
 @click.option(
     "--unset", multiple=True, metavar="NAME", help="A connection, a CONNECTION.SETTING or a PROCESS.PARAMETER."
 )
+@click.option(
+    "--allow", multiple=True, metavar="WHAT", help="What processes may do here: scripts, or command:/absolute/path."
+)
+@click.option("--disallow", multiple=True, metavar="WHAT", help="Take that back.")
 @click.option("--require-approval/--no-require-approval", default=None, help="Whether atoms wait for an admin.")
 @yes_option
 def set_(
@@ -81,6 +85,8 @@ def set_(
     assignments: tuple[str, ...],
     overrides: tuple[str, ...],
     unset: tuple[str, ...],
+    allow: tuple[str, ...],
+    disallow: tuple[str, ...],
     require_approval: bool | None,
     yes: bool,
 ) -> None:
@@ -88,6 +94,7 @@ def set_(
 
     Nothing secret belongs here: give a secret setting a reference, `erp.password=sealed:erp.password`, `env:ERP_PASSWORD`
     or `file:/run/secrets/erp`. Atoms get the new settings with the next deployment.
+    What is allowed here, an atom must allow as well (allow_scripts, allow_commands).
     """
     from dative.v1.control_pb2 import SetEnvironmentRequest, SetEnvironmentResponse
 
@@ -105,6 +112,8 @@ def set_(
         set_overrides=change.overrides,
         delete_overrides=change.removed_overrides,
         require_approval=require_approval,
+        allow=allow,
+        disallow=disallow,
     )
     after = app.client.write("EnvironmentService/SetEnvironment", request, SetEnvironmentResponse).environment
     app.done(f"environment {after.name} is at version {after.version}, changed by {app.context.subject}")
@@ -124,6 +133,7 @@ def _print(app: App, environment: Environment) -> None:
     for one in item["connections"]:
         told = {"connector": one["connector"], **one["settings"], **one["secrets"]}
         rows.append((f"connection {one['name']}", known(told)))
+    rows += [("allows", known(", ".join(item["allows"])))] if item["allows"] else []
     rows += [(f"override {key}", known(value)) for key, value in item["overrides"].items()]
     rows += [(f"secret {one['name']}", known(f"version {one['version']}")) for one in item["secrets"]]
     app.out.item("Environment", item, rows)

@@ -28,7 +28,7 @@ OUTPUT_MAX = 16 << 20
 
 
 class ProgramCommandSettings(ShapeSettings):
-    """Runs a program of the atom's machine, on atoms whose `allow_commands` names its path.
+    """Runs a program of the atom's machine, where the environment and the atom (`allow_commands`) name its path.
 
     No shell reads the arguments: each stays one argument, whatever a value holds. It has an empty environment, the
     folder /, a process group of its own, and is killed with it at its timeout. It is an effect that nothing can look

@@ -151,6 +151,42 @@ class Reader(Protocol):
         ...
 
 
+PART_BYTES_MAX = 4096
+PART_ROWS_MIN = 1_000
+"""Less is not worth an execution of its own."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """What there is to read, in parts that have no document in common.
+
+    parts: canonical JSON, at most PART_BYTES_MAX each; only the connector reads them. Empty: it is read whole, and `reason`
+    says why. end: the position once every part has been read to its end; None without parts.
+    """
+
+    parts: Sequence[bytes] = ()
+    end: Position | None = None
+    reason: str = ""
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A `Reader` that can divide what there is to read, so that several read it at the same time."""
+
+    def divide(self, after: Position | None, parts_max: int) -> Division:
+        """Divide what `read(after, …)` would give now, up to the division's `end`, into 2..parts_max parts, or none.
+
+        The parts together are that, and no document twice. Which documents belong to which part is fixed by their keys, so
+        that one that changes while parts are read stays with its part, or with what is read after the end. Reads little:
+        bounds and counts. Raises RetryLater, StopRun. May tell the ledger what can not come again.
+        """
+        ...
+
+    def read_part(self, part: bytes, after: Position | None, rows_max: int) -> Iterator[Read]:
+        """As `read`, of one part. after: where the last settled batch of this part ended, in whichever execution."""
+        ...
+
+
 class Outcome(StrEnum):
     """What became of one document at a target."""
 

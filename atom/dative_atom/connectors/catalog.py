@@ -44,6 +44,7 @@ def _operation(spec: OperationSpec) -> dict[str, Any]:
         "options": schema_of(spec.options),
         "idempotent": spec.idempotent,
         "transactional": spec.transactional,
+        "divisible": spec.divisible,
         "results": dict(spec.results),
     }
 

@@ -8,7 +8,7 @@ coded error, and takes the connection's secrets out of every message. The engine
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 from urllib.parse import quote
@@ -21,12 +21,15 @@ from dative.errors.connector import CONTRACT_BROKEN, UNEXPECTED
 from dative.process.targets import parse_target
 
 from dative_atom.connectors.base import (
+    PART_BYTES_MAX,
     POSITION_BYTES_MAX,
     PREVIEW_FIELDS,
     Ahead,
     Checked,
     ConnectionConfig,
     Connector,
+    Divisible,
+    Division,
     Mark,
     Operation,
     Outcomes,
@@ -114,7 +117,9 @@ class GuardedConnector:
     def reader(self, operation: Operation, context: RunContext) -> Reader:
         self._check(operation, "source")
         with self._guard.errors("opening the reader"):
-            return GuardedReader(self._inner.reader(operation, context), self._guard, context)
+            inner = self._inner.reader(operation, context)
+            guarded = GuardedDivisible if isinstance(inner, Divisible) else GuardedReader
+            return guarded(inner, self._guard, context)
 
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> Writer:
         self._check(operation, "target")
@@ -189,11 +194,14 @@ class GuardedReader:
 
     def read(self, after: Position | None, rows_max: int) -> Iterator[Read]:
         """As `Reader.read`. Looks at `cancelled` before each batch."""
+        return self._checked(lambda: self._inner.read(after, rows_max), rows_max)
+
+    def _checked(self, read_all: Callable[[], Iterator[Read]], rows_max: int) -> Iterator[Read]:
         if not 1 <= rows_max <= ROWS_MAX:
             raise ConfigError(f"rows_max is {rows_max}; it must be 1..{ROWS_MAX}", where=self._guard.where)
         with self._guard.errors("reading"):
             profile = self._inner.profile
-            for read in self._inner.read(after, rows_max):
+            for read in read_all():
                 self._check(read, profile, rows_max)
                 yield read
                 stop_if(self._context.cancelled)
@@ -213,6 +221,24 @@ class GuardedReader:
     def close(self) -> None:
         with suppress(Exception):
             self._inner.close()
+
+
+class GuardedDivisible(GuardedReader):
+    """A `Divisible` that holds to the contract or stops the run."""
+
+    def divide(self, after: Position | None, parts_max: int) -> Division:
+        with self._guard.errors("dividing"):
+            division = cast(Divisible, self._inner).divide(after, parts_max)
+        if len(division.parts) > parts_max or any(len(part) > PART_BYTES_MAX for part in division.parts):
+            raise self._guard.broken(f"more than {parts_max} parts, or one larger than {PART_BYTES_MAX} bytes")
+        if bool(division.parts) != (division.end is not None) or len(set(division.parts)) != len(division.parts):
+            raise self._guard.broken("parts without an end, an end without parts, or a part twice")
+        return division
+
+    def read_part(self, part: bytes, after: Position | None, rows_max: int) -> Iterator[Read]:
+        """As `Divisible.read_part`. Looks at `cancelled` before each batch."""
+        inner = cast(Divisible, self._inner)
+        return self._checked(lambda: inner.read_part(part, after, rows_max), rows_max)
 
 
 class GuardedWriter:

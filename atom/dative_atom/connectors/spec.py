@@ -49,6 +49,7 @@ class OperationSpec:
 
     idempotent: writing the same batch again leaves the target as it was after the first time.
     transactional: a batch becomes visible at its commit, together with its mark (`base.Writer.transactional`).
+    divisible: its readers are `base.Divisible`.
     """
 
     kind: Literal["source", "target"]
@@ -57,6 +58,7 @@ class OperationSpec:
     idempotent: bool
     results: Mapping[str, str] = field(default_factory=dict)
     transactional: bool = False
+    divisible: bool = False
 
 
 @dataclass(frozen=True)

@@ -180,3 +180,15 @@ FUNCTION_TWICE = _code(
 
 # Lists and structs.
 NO_LIST = _code("no_list", "A field is taken for a list, and it is none.", "Name a field whose type is list(…).")
+
+# Parts of one execution.
+NOT_SPREAD = _code(
+    "not_spread",
+    "Something in the process needs the documents of an execution together or in order, and `spread` parts them.",
+    "Take `spread` out of `flow_control`, or leave to another process what the finding names.",
+)
+NOT_DIVISIBLE = _code(
+    "not_divisible",
+    "The source can not divide what there is to read into parts.",
+    "Take `spread` out of `flow_control`, or read from a source whose reference page says that it can be spread.",
+)

@@ -28,7 +28,8 @@ class CatalogOperation:
 
     kind: what it does in a process. options: JSON Schema of its options, `connection` not among them. idempotent: it
     may be repeated after a lost answer; transactional: the target tells by its own mark whether a batch was applied.
-    An operation that is neither needs `verify`. results: what comes back of every document, name -> description.
+    An operation that is neither needs `verify`. divisible: a source that `spread` can divide. results: what comes back of
+    every document, name -> description.
     """
 
     kind: Literal["source", "target"]
@@ -36,6 +37,7 @@ class CatalogOperation:
     idempotent: bool
     doc: str
     transactional: bool = False
+    divisible: bool = False
     results: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -95,6 +97,7 @@ def _connector(entry: Mapping[str, Any]) -> CatalogConnector:
             idempotent=operation["idempotent"],
             doc=operation.get("doc", ""),
             transactional=operation.get("transactional", False),
+            divisible=operation.get("divisible", False),
             results=operation.get("results", {}),
         )
     return CatalogConnector(

@@ -37,6 +37,7 @@ from dative.process.shapes import (
     Step,
     UnknownSettings,
 )
+from dative.process.spread import check_spread
 from dative.process.tables import LookupTable, RatesTable, SequenceTable, XrefTable
 from dative.process.targets import TargetProfile
 
@@ -91,6 +92,7 @@ class FlowCheck:
         trail: tuple[str, ...] = (),
     ) -> None:
         """processes: finds what is called; None where nothing is known of other files. trail: who called this one."""
+        self.process = process
         self.spec = process.spec
         self.processes = processes
         self.trail = (*trail, process.name)
@@ -214,6 +216,7 @@ class FlowCheck:
             self.known(name, fields, ("spec", "flow_control", "by", index))
         for index, name in enumerate(control.partitions.by if control.partitions else ()):
             self.known(name, fields, ("spec", "flow_control", "partitions", "by", index))
+        check_spread(self)
 
     def known(self, name: str, fields: Fields, path: Path, *, key: bool = False, offset: int | None = 0) -> bool:
         """Whether the documents have that field; a finding when not. key: it stands as a key at `path`."""

@@ -11,6 +11,7 @@ from dative.process.shapes.base import Settings
 
 UNIT_ROWS_MAX = 1_000_000
 LANES_MAX = 16
+PARTS_MAX = 1_000
 
 
 class Partitions(Settings):
@@ -20,6 +21,17 @@ class Partitions(Settings):
     by: tuple[FieldName, ...] = Field(
         min_length=1, max_length=8, description="Source fields whose values choose the lane."
     )
+
+
+class Spread(Settings):
+    """Divides what an execution reads into parts, which run at the same time wherever there is room, each with an end of its own.
+
+    The source chooses where it divides (keys, Ids, files), so that parts are about equal; little is left whole. Documents
+    of different parts have no order among each other. The position moves when all parts have come to their end. Where
+    one failed, the next execution of the process does first what is left of it, and what other parts did is not repeated.
+    """
+
+    parts: int = Field(ge=2, le=PARTS_MAX, description="The most parts; a few for each worker that may take them.")
 
 
 class FlowControl(Settings):
@@ -52,6 +64,11 @@ class FlowControl(Settings):
         default=None,
         description="Lanes up to the first step that writes into a transaction: such a target takes the unit whole. "
         "A unit's documents in one lane are what gathers there.",
+    )
+
+    spread: Spread | None = Field(
+        default=None,
+        description="Divide what is read into parts that several workers, and several atoms of a molecule, work on.",
     )
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from dative.process import schema, shapes
 from dative.process.catalog import Catalog, CatalogOperation, default_catalog
-from dative.process.flow_control import FlowControl, Partitions
+from dative.process.flow_control import FlowControl, Partitions, Spread
 from dative.process.forbidden import FORBIDDEN
 from dative.process.functions import FUNCTIONS, PROPERTIES, Function
 from dative.process.identifiers import IDENTIFIERS
@@ -97,6 +97,7 @@ def _process() -> Iterator[list[str]]:
     yield ["### functions", "", *_about(ChainSettings), *_keys(ChainSettings), ""]
     yield ["### flow_control", "", *_about(FlowControl), *_keys(FlowControl), ""]
     yield ["`partitions` of `flow_control`:", "", *_about(Partitions), *_keys(Partitions), ""]
+    yield ["`spread` of `flow_control`:", "", *_about(Spread), *_keys(Spread), ""]
     for model in (RatesTable, XrefTable, LookupTable, SequenceTable):
         kind = model.model_fields["kind"].default
         yield [f"### tables: `kind: {kind}`", "", *_about(model), *_keys(model, ("kind",)), ""]
@@ -193,6 +194,7 @@ def _operation(operation: CatalogOperation) -> list[str]:
     repeatable = operation.idempotent or operation.transactional
     kind = "Reads" if operation.kind == "source" else "Writes"
     note = "" if operation.kind == "source" or repeatable else " Not idempotent: its step needs `verify`."
+    note += " It can be spread." if operation.divisible else ""
     lines = [f"{kind}. {operation.doc}{note}", ""]
     required = operation.options.get("required", ())
     rows = [

@@ -2,6 +2,7 @@
 
 A window ends at the field's greatest value when it begins, and the next one begins `overlap` before that, or where the
 oldest transaction began that may still show rows; what is shown again is known by the ledger and left out (see `windows`).
+Both kinds of read can be divided by key (see `parts`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 from dative.errors.base import StopRun
 from dative.errors.connector import POSITION_UNREADABLE
 from dative.errors.database import COLUMN_UNKNOWN, STAMP_MISSING
 
-from dative_atom.connectors.base import Position, Read, RunContext
+from dative_atom.connectors.base import PART_BYTES_MAX, Division, Position, Read, RunContext
 from dative_atom.connectors.binds import bind_sql
 from dative_atom.connectors.database import windows
+from dative_atom.connectors.database.parts import Part, cut, read_back
 from dative_atom.connectors.database.position import Standing, saved, standing
 from dative_atom.connectors.database.session import Horizon, Session, literal, quoted, quoted_list, quoted_table
 from dative_atom.connectors.database.spec import QueryOptions
@@ -104,7 +107,7 @@ class DatabaseReader:
         if stands.done:
             return
         execution, at = self._context.execution_id, stands.at if self._order else ()
-        for batch, places in self._batches(at, [], rows_max):
+        for batch, places in self._batches(at, [], rows_max, self._order):
             at = _last(places)
             yield Read(batch, saved(self._source, Standing(at), execution))
         yield Read(self._empty(), saved(self._source, Standing(at, done=True), execution))
@@ -161,36 +164,118 @@ class DatabaseReader:
 
     def _read_window(self, window: Standing, rows_max: int, *, again: bool) -> Iterator[Read]:
         """again: rows of it may have been delivered before."""
-        assert window.upper is not None  # noqa: S101 - a window has an end
-        field, at = quoted(self._order[0]), window.at
-        conditions = [f"{field} <= {literal(window.upper)}"]
-        if window.lower is not None:
-            conditions.append(f"{field} >= {literal(window.lower)}")
+        window = self._with_following(window)
+        yield from self._read_rows(window, [], rows_max, again=again)
+        self._context.ledger.forget_before(windows.rank(window.following or ""))
+        yield Read(self._empty(), self._finished(window))
+
+    def _with_following(self, window: Standing) -> Standing:
         following = window.following or windows.before(window.upper, self._overlap_s) or window.upper
-        for batch, places in self._batches(window.at, conditions, rows_max):
+        return replace(window, following=following)
+
+    def _finished(self, window: Standing) -> Position:
+        """window: with what follows it."""
+        following = window.following
+        return saved(self._source, Standing((), following, window.upper, following, done=True))
+
+    def _within(self, window: Standing) -> list[str]:
+        """SQL of a window, and of nothing where everything is read."""
+        field = quoted(self._order[0]) if self._order else ""
+        bounds = [f"{field} <= {literal(window.upper)}"] if window.upper is not None else []
+        return [*bounds, *([f"{field} >= {literal(window.lower)}"] if window.lower is not None else [])]
+
+    def _read_rows(self, window: Standing, also: Sequence[str], rows_max: int, *, again: bool) -> Iterator[Read]:
+        """The rows of a window that was not delivered before. also: further conditions."""
+        assert window.following is not None  # noqa: S101 - a window has an end
+        for batch, places in self._batches(window.at, [*self._within(window), *also], rows_max, self._order):
             if any(column.null_count for column in places.columns):
                 raise StopRun(f"{self._source} has rows without {', '.join(self._order)}", code=STAMP_MISSING)
             at = _last(places)
-            fresh = windows.fresh(batch, places, self._context.ledger, following, again=again)
+            fresh = windows.fresh(batch, places, self._context.ledger, window.following, again=again)
             if fresh.num_rows:
-                yield Read(fresh, saved(self._source, Standing(at, window.lower, window.upper, following)))
-        self._context.ledger.forget_before(windows.rank(following))
-        yield Read(self._empty(), saved(self._source, Standing((), following, window.upper, following, done=True)))
+                yield Read(fresh, saved(self._source, replace(window, at=at)))
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def divide(self, after: Position | None, parts_max: int) -> Division:
+        incremental = self._options.incremental
+        stands = standing(after, self._source, self._context.execution_id, incremental=incremental is not None)
+        if incremental is None:
+            return self._divide_all(stands, parts_max)
+        again, rest = stands.upper is not None, stands.upper is not None and not stands.done
+        window = stands if rest else self._next_window(stands)
+        if window is None:
+            return Division(reason="there is nothing to read")
+        if window.lower is not None:
+            # What stands before this window was in the one before, whose own parts could not forget it: others needed it.
+            self._context.ledger.forget_before(windows.rank(window.lower))
+        window = self._with_following(window)
+        return self._divided(Part(self._source, incremental.key, self._order, (), (), window, again), parts_max)
+
+    def _divide_all(self, stands: Standing, parts_max: int) -> Division:
+        if stands.done or stands.at:
+            return Division(reason="this execution has read it already, or a part of it")
+        key = self._options.key or self._primary_key()
+        if not key:
+            return Division(
+                reason="the read has no `key`, and its table no primary key among the columns that are read"
+            )
+        return self._divided(Part(self._source, key, key, (), (), Standing(), again=False), parts_max)
+
+    def _primary_key(self) -> tuple[str, ...]:
+        keys = self._session.unique_keys(self._options.table) if self._options.table else []
+        return keys[0] if keys and set(keys[0]) <= set(self._profile.names) else ()
+
+    def _divided(self, whole: Part, parts_max: int) -> Division:
+        conditions = [*self._within(whole.window), *self._behind(whole.window.at, whole.order)]
+        found = cut(self._session, self._base, whole.key, conditions, parts_max)
+        if found.nulls:
+            return Division(reason=f"{found.nulls} rows have no {', '.join(whole.key)}")
+        if not found.bounds:
+            return Division(reason=f"{found.rows} rows are too few, or have too few keys")
+        ranges = zip(((), *found.bounds), (*found.bounds, ()), strict=True)
+        parts = [replace(whole, after=after, upto=upto).written() for after, upto in ranges]
+        if max(len(part) for part in parts) > PART_BYTES_MAX:
+            return Division(reason=f"values of {', '.join(whole.key)} are too long")
+        end = saved(self._source, Standing(done=True), self._context.execution_id)
+        return Division(parts, self._finished(whole.window) if whole.window.upper is not None else end)
+
+    def read_part(self, part: bytes, after: Position | None, rows_max: int) -> Iterator[Read]:
+        found = read_back(part, self._source)
+        lacking = [name for name in (*found.order, *found.key) if name not in self._profile.names]
+        if lacking or (self._options.incremental is not None) != (found.window.upper is not None):
+            raise StopRun(f"a part is one of another read than that of {self._source}", code=POSITION_UNREADABLE)
+        stands = standing(after, self._source, "", incremental=True)
+        if stands.done:
+            return
+        self._order = found.order
+        window = replace(found.window, at=stands.at or found.window.at)
+        if window.upper is None:
+            yield from self._part_of_all(window, found.conditions(), rows_max)
+        else:
+            again = found.again or after is not None
+            yield from self._read_rows(window, found.conditions(), rows_max, again=again)
+        yield Read(self._empty(), saved(self._source, replace(window, at=(), done=True)))
+
+    def _part_of_all(self, window: Standing, conditions: Sequence[str], rows_max: int) -> Iterator[Read]:
+        for batch, places in self._batches(window.at, conditions, rows_max, self._order):
+            yield Read(batch, saved(self._source, replace(window, at=_last(places))))
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
+    def _behind(self, at: Sequence[str], order: Sequence[str]) -> list[str]:
+        if at and len(at) != len(order):
+            raise StopRun(f"the saved position does not fit the key of {self._source}", code=POSITION_UNREADABLE)
+        return [f"({quoted_list(order)}) > ({', '.join(literal(part) for part in at)})"] if at else []
+
     def _batches(
-        self, at: Sequence[str], conditions: list[str], rows_max: int
+        self, at: Sequence[str], conditions: Sequence[str], rows_max: int, order: Sequence[str]
     ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
         """(the profile's columns, the order's columns as exact text) of the rows behind `at`, in order."""
-        order = quoted_list(self._order)
-        if at:
-            if len(at) != len(self._order):
-                raise StopRun(f"the saved position does not fit the key of {self._source}", code=POSITION_UNREADABLE)
-            conditions = [*conditions, f"({order}) > ({', '.join(literal(part) for part in at)})"]
-        marks = [f"CAST({quoted(name)} AS text) AS {quoted(_AT + str(i))}" for i, name in enumerate(self._order)]
+        conditions = [*conditions, *self._behind(at, order)]
+        marks = [f"CAST({quoted(name)} AS text) AS {quoted(_AT + str(i))}" for i, name in enumerate(order)]
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        ordered = f" ORDER BY {order}" if self._order else ""
+        ordered = f" ORDER BY {quoted_list(order)}" if order else ""
         query = f"SELECT {', '.join([self._selection, *marks])} FROM ({self._base}) AS q{where}{ordered}"
         width = len(self._profile.names)
         schema = pa.schema([*self._profile, *(pa.field(f"{_AT}{i}", pa.string()) for i in range(len(marks)))])

@@ -141,7 +141,9 @@ SPEC = ConnectorSpec(
     settings=DatabaseSettings,
     secrets={"password": "The role's password; leave it out where the server needs none."},
     operations={
-        "query": OperationSpec("source", "Read a table, a view or a query, whole or what changed.", QueryOptions, True),
+        "query": OperationSpec(
+            "source", "Read a table, a view or a query, whole or what changed.", QueryOptions, True, divisible=True
+        ),
         "insert": OperationSpec(
             "target",
             f"Add rows. {_EFFECT}",

@@ -2,12 +2,14 @@
 
 A reader can not reject a document, so a line that does not read stops the run with file and row; who wants single
 documents to take the catch route declares text and converts in a map. A file that changes after it was read is a new one.
+Many files divide into parts of about as many bytes, never one file: quotes and line ends are only sure from its beginning.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.csv as pacsv
+from dative.bundle.canonical import canonical_json
 from dative.errors.base import StopRun
 from dative.errors.connector import POSITION_UNREADABLE
 from dative.errors.disk import COLUMN_MISSING, LINE_UNREADABLE, ROOT_MISSING
 
-from dative_atom.connectors.base import Position, Read, RunContext
+from dative_atom.connectors.base import PART_BYTES_MAX, Division, Position, Read, RunContext
 from dative_atom.connectors.disk.paths import Found, files_at_rest, inside
 from dative_atom.connectors.disk.spec import ReadOptions
 from dative_atom.connectors.disk.texts import declared_field, typed
@@ -29,6 +32,8 @@ from dative_atom.connectors.sizing import even
 BLOCK_BYTES = 4 * 1024 * 1024
 LINE_BYTES_MAX = 16 * 1024 * 1024
 VERSION = 1
+ALL_ROWS = 2**53 - 1
+"""Of a file that was read to its end by somebody else, who knows how many they were."""
 _ROW = re.compile(r"[Rr]ow #?(\d+)")
 
 
@@ -47,11 +52,53 @@ class DiskReader:
     def read(self, after: Position | None, rows_max: int) -> Iterator[Read]:
         """Files after the saved one, and what is left of it. Position: its change time, name, size and rows read."""
         stands, rows_done = _standing(after)
-        now, stable_for_s = self._context.clock.now(), self._options.stable_for
-        for file in files_at_rest(self._root, self._options.path, now, stable_for_s):
-            if stands is not None and (file.changed_ns, file.name) < (stands.changed_ns, stands.name):
-                continue
+        for file in self._files(stands, rows_done):
             yield from self._read_file(file, rows_done if file == stands else 0, rows_max)
+
+    def _files(self, stands: Found | None, rows_done: int) -> list[Found]:
+        """Those that are not read yet, or not to their end."""
+        found = files_at_rest(self._root, self._options.path, self._context.clock.now(), self._options.stable_for)
+        if stands is None:
+            return found
+        at = (stands.changed_ns, stands.name)
+        return [
+            file
+            for file in found
+            if (file.changed_ns, file.name) >= at and not (file == stands and rows_done == ALL_ROWS)
+        ]
+
+    def divide(self, after: Position | None, parts_max: int) -> Division:
+        """Files that follow one another are a part; what is left of one that was begun is read with those after it."""
+        stands, rows_done = _standing(after)
+        files = self._files(stands, rows_done)
+        groups = _grouped(files, parts_max)
+        if len(groups) < 2:
+            return Division(reason=f"{len(files)} file{'' if len(files) == 1 else 's'}, of which none is cut")
+        begins = [after, *(_position(group[-1], ALL_ROWS) for group in groups[:-1])]
+        ends = [_position(group[-1], ALL_ROWS) for group in groups]
+        parts = [
+            canonical_json({"v": VERSION, "after": dict(begin) if begin else None, "end": dict(end)})
+            for begin, end in zip(begins, ends, strict=True)
+        ]
+        if max(len(part) for part in parts) > PART_BYTES_MAX:
+            return Division(reason="names of files are too long")
+        return Division(parts, ends[-1])
+
+    def read_part(self, part: bytes, after: Position | None, rows_max: int) -> Iterator[Read]:
+        try:
+            described = json.loads(part)
+            begin, end = described["after"], described["end"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StopRun("a part is not one of reading files", code=POSITION_UNREADABLE) from error
+        last, _ = _standing(end)
+        assert last is not None  # noqa: S101 - a part has an end
+        stands, rows_done = _standing(after if after is not None else begin)
+        for file in self._files(stands, rows_done):
+            if (file.changed_ns, file.name) <= (last.changed_ns, last.name):
+                yield from self._read_file(file, rows_done if file == stands else 0, rows_max)
+        if after != end:
+            empty = [pa.array([], field.type) for field in self._profile]
+            yield Read(pa.RecordBatch.from_arrays(empty, schema=self._profile), end)
 
     def _read_file(self, file: Found, rows_done: int, rows_max: int) -> Iterator[Read]:
         row = 0
@@ -144,6 +191,18 @@ def _text(value: Any) -> str | None:
     if isinstance(value, int | Decimal):
         return format(value, "f") if isinstance(value, Decimal) else str(value)
     return msgspec.json.encode(value).decode()
+
+
+def _grouped(files: Sequence[Found], parts_max: int) -> list[list[Found]]:
+    """Runs of files, at most parts_max, each begun when those before it have their share of the bytes."""
+    total, passed = sum(file.size for file in files) or 1, 0
+    groups: list[list[Found]] = []
+    for file in files:
+        if len(groups) <= min(passed * parts_max // total, parts_max - 1):
+            groups.append([])
+        groups[-1].append(file)
+        passed += file.size
+    return groups
 
 
 def _position(file: Found, rows: int) -> Position:

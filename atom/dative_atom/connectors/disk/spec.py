@@ -66,7 +66,9 @@ SPEC = ConnectorSpec(
     settings=DiskSettings,
     secrets={},
     operations={
-        "read": OperationSpec("source", "Read files that have come to rest, each line once.", ReadOptions, True),
+        "read": OperationSpec(
+            "source", "Read files that have come to rest, each line once.", ReadOptions, True, divisible=True
+        ),
         "write": OperationSpec(
             "target",
             "Write each batch whole as a new file; it appears under its name only when the batch is committed.",

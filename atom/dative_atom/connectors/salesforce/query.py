@@ -3,26 +3,29 @@
 A window is [last upper bound − overlap, the server's Date − lag): bounded by the server's clock on both sides, so that no
 clock of ours decides what is read. Rows come ordered by (time, Id); a resume in the middle of a window goes on behind a
 row, and so does a read whose locator expired. What the overlap shows again is known by the ledger and left out.
+Both kinds of read can be divided by Id (see `parts`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 from dative.errors.base import StopRun
-from dative.errors.connector import BAD_ANSWER, Unavailable
+from dative.errors.connector import BAD_ANSWER, POSITION_UNREADABLE, Unavailable
 from dative.errors.salesforce import FIELD_NOT_FILTERABLE, LOCATOR_EXPIRED
 
-from dative_atom.connectors.base import Position, Read, RunContext
+from dative_atom.connectors.base import PART_ROWS_MIN, Division, Position, Read, RunContext
 from dative_atom.connectors.salesforce import position as positions
 from dative_atom.connectors.salesforce.client import NO_DATE, OrgClient
 from dative_atom.connectors.salesforce.describe import Describer
 from dative_atom.connectors.salesforce.errors import LocatorExpired, QueryTimeout
+from dative_atom.connectors.salesforce.parts import Part, bounds, read_back
 from dative_atom.connectors.salesforce.rows import Records, columns_of, timestamps, values_of
 from dative_atom.connectors.salesforce.soql import Keyset, Query, Window, bound_where, datetime_literal
 from dative_atom.connectors.salesforce.spec import QueryOptions
@@ -48,6 +51,7 @@ class QueryReader:
         where = bound_where(options.where, context.binds, lambda name: describer.column(options.object, name).kind)
         paths = dict.fromkeys(".".join(column.path) for column in [*self._columns, *self._hidden])
         self._query = Query(options.object, tuple(paths), where, self._cursor, options.order)
+        self._is_part = False
 
     @property
     def profile(self) -> pa.Schema:
@@ -67,19 +71,94 @@ class QueryReader:
         object_name, execution = self._options.object, self._context.execution_id
         stands = positions.standing(after, object_name, execution, incremental=self._cursor is not None)
         if self._cursor is None:
-            yield from self._read_full(stands, rows_max)
+            yield from self._read_full(stands, rows_max, execution)
             return
-        now = self._server_time()
+        following = self._next_window(stands)
         if stands.window is not None:
             yield from self._read_window(stands.window, stands.after, rows_max, again=True)
+        if following is not None:
+            yield from self._read_window(following, None, rows_max, again=stands.upper is not None)
+
+    def _next_window(self, stands: positions.Standing) -> Window | None:
+        """From where the last one ended, or the one under way will, up to now; None when no time has passed."""
         incremental = self._options.incremental
         assert incremental is not None  # noqa: S101 - there is a cursor
-        upper = now.replace(microsecond=0) - timedelta(seconds=incremental.lag)
+        upper = self._server_time().replace(microsecond=0) - timedelta(seconds=incremental.lag)
         # An org whose clock went back takes the cursor back with it: rows may come twice, never not at all.
         reached = min(stands.upper, upper) if stands.upper else None
         lower = reached - timedelta(seconds=incremental.overlap) if reached else None
-        if lower is None or lower < upper:
-            yield from self._read_window(Window(lower, upper), None, rows_max, again=reached is not None)
+        return Window(lower, upper) if lower is None or lower < upper else None
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def divide(self, after: Position | None, parts_max: int) -> Division:
+        object_name, execution = self._options.object, self._context.execution_id
+        stands = positions.standing(after, object_name, execution, incremental=self._cursor is not None)
+        if self._options.order:
+            return Division(reason="an ordered read has one order")
+        if self._cursor is None:
+            if stands.done or stands.after is not None:
+                return Division(reason="this execution has read it already, or a part of it")
+            whole = Part(object_name, "", "", None, None, again=False)
+            return self._divided(whole, positions.full(object_name, execution, None, done=True), parts_max)
+        window = stands.window or self._next_window(stands)
+        if window is None:
+            return Division(reason="no time has passed since the last window")
+        if window.lower is not None:
+            # What stands before this window was in the one before, whose own parts could not forget it: others needed it.
+            self._context.ledger.forget_before(datetime_literal(window.lower - JITTER))
+        whole = Part(object_name, "", "", window, stands.after, again=stands.upper is not None)
+        end = positions.finished(object_name, window.upper, self._following(window))
+        return self._divided(whole, end, parts_max)
+
+    def _divided(self, whole: Part, end: Position, parts_max: int) -> Division:
+        query = self._query
+        try:
+            rows = self._count(query.count(whole.window, whole.at))
+            if (parts := min(parts_max, rows // PART_ROWS_MIN)) < 2:
+                return Division(reason=f"{rows} records are too few")
+            first, last = (self._outermost(query, whole, last=last) for last in (False, True))
+
+            def count(after: str, upto: str) -> int:
+                return self._count(query.narrowed(after, upto).count(whole.window, whole.at))
+
+            found = bounds(first, last, rows, parts, count) if first and last else []
+        except QueryTimeout:
+            return Division(reason="counting the records takes too long")
+        if not found:
+            return Division(reason="the Ids of the records do not divide")
+        ranges = zip(["", *found], [*found, ""], strict=True)
+        return Division([replace(whole, after=after, upto=upto).written() for after, upto in ranges], end)
+
+    def _count(self, soql: str) -> int:
+        return int(self._client.get("queryAll" if self._deleted else "query", {"q": soql}, {})["totalSize"])
+
+    def _outermost(self, query: Query, whole: Part, *, last: bool) -> str:
+        soql = query.outermost(whole.window, whole.at, last=last)
+        page = self._client.get("queryAll" if self._deleted else "query", {"q": soql}, {})
+        records = _records(page)
+        return str(records[0]["Id"]) if records else ""
+
+    def read_part(self, part: bytes, after: Position | None, rows_max: int) -> Iterator[Read]:
+        found = read_back(part, self._options.object)
+        if (self._cursor is None) != (found.window is None):
+            raise StopRun(f"a part is one of another read of {self._options.object}", code=POSITION_UNREADABLE)
+        self._query, self._is_part = self._query.narrowed(found.after, found.upto), True
+        stands = positions.standing(after, self._options.object, "", incremental=found.window is not None)
+        if found.window is None:
+            yield from self._read_full(stands, rows_max, "")
+        elif after is None:
+            yield from self._read_window(found.window, found.at, rows_max, again=found.again)
+        elif stands.window is not None:
+            # The end of a window that was read in halves lies before the part's own.
+            yield from self._read_window(stands.window, stands.after, rows_max, again=True)
+            yield from self._rest(found.window, stands.window.upper, rows_max)
+        elif stands.upper is not None:
+            yield from self._rest(found.window, stands.upper, rows_max)
+
+    def _rest(self, window: Window, reached: datetime, rows_max: int) -> Iterator[Read]:
+        if reached < window.upper:
+            yield from self._read_window(Window(reached, window.upper), None, rows_max, again=True)
 
     def _server_time(self) -> datetime:
         """The org's clock. The atom's own would lose records wherever it runs ahead, so it never stands in."""
@@ -109,7 +188,8 @@ class QueryReader:
         while page is not None:
             yield from self._fresh_reads(page, window, rows_max, again=again)
             page = next(pages, None)
-        self._context.ledger.forget_before(datetime_literal(self._following(window) - JITTER))
+        if not self._is_part:
+            self._context.ledger.forget_before(datetime_literal(self._following(window) - JITTER))
         yield Read(self._rows([]), positions.finished(self._options.object, window.upper, self._following(window)))
 
     def _read_halves(self, window: Window, after: Keyset | None, rows_max: int, *, again: bool) -> Iterator[Read]:
@@ -152,10 +232,11 @@ class QueryReader:
 
     # --- everything ---------------------------------------------------------------------------------------------------
 
-    def _read_full(self, stands: positions.Standing, rows_max: int) -> Iterator[Read]:
+    def _read_full(self, stands: positions.Standing, rows_max: int, execution: str) -> Iterator[Read]:
+        """execution: which alone goes on from its positions; of a part, none."""
         if stands.done:
             return
-        object_name, execution = self._options.object, self._context.execution_id
+        object_name = self._options.object
         last: str | None = None
         for page in self._pages(None, None if self._options.order else stands.after):
             for start in range(0, len(page), rows_max):

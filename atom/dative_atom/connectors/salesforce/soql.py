@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from urllib.parse import quote
 
@@ -104,6 +104,25 @@ class Query:
 
     def text(self, window: Window | None, after: Keyset | None) -> str:
         """The SOQL. Ordered by (cursor, Id), or Id: a resume needs a row, never a locator. StopRun when it is too long."""
+        order = self.order or ((self.cursor, "Id") if self.cursor else ("Id",))
+        return self._bounded(f"SELECT {', '.join(self.paths)}", window, after, f" ORDER BY {', '.join(order)}")
+
+    def count(self, window: Window | None, after: Keyset | None) -> str:
+        """How many `text` would give."""
+        return self._bounded("SELECT COUNT()", window, after, "")
+
+    def outermost(self, window: Window | None, after: Keyset | None, *, last: bool) -> str:
+        """The least Id of what `text` would give, or the greatest."""
+        return self._bounded("SELECT Id", window, after, f" ORDER BY Id{' DESC' if last else ''} LIMIT 1")
+
+    def narrowed(self, after: str, upto: str) -> Query:
+        """The same of records with Ids behind `after` up to `upto`; empty: no bound there."""
+        conditions = [f"({self.where})"] if self.where.strip() else []
+        conditions += [f"Id > {quoted(after)}"] if after else []
+        conditions += [f"Id <= {quoted(upto)}"] if upto else []
+        return replace(self, where=" AND ".join(conditions))
+
+    def _bounded(self, selected: str, window: Window | None, after: Keyset | None, behind: str) -> str:
         conditions = [f"({self.where})"] if self.where.strip() else []
         if window is not None and self.cursor is not None:
             if window.lower is not None:
@@ -111,9 +130,8 @@ class Query:
             conditions.append(f"{self.cursor} < {datetime_literal(window.upper)}")
         if after is not None:
             conditions.append(self._behind(after))
-        order = self.order or ((self.cursor, "Id") if self.cursor else ("Id",))
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        text = f"SELECT {', '.join(self.paths)} FROM {self.object}{where} ORDER BY {', '.join(order)}"
+        text = f"{selected} FROM {self.object}{where}{behind}"
         if len(quote(text)) > URI_BYTES_MAX:
             raise StopRun(
                 f"the query on {self.object} takes {len(quote(text))} bytes of an address", code=QUERY_TOO_LONG

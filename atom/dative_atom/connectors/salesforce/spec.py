@@ -109,6 +109,7 @@ SPEC = ConnectorSpec(
             doc="Read the records of one object: everything, or what changed since the last run.",
             options=QueryOptions,
             idempotent=True,
+            divisible=True,
         )
     },
 )

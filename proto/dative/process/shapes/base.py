@@ -58,6 +58,13 @@ class ShapeSettings(Settings):
         """
         return fields
 
+    def whole(self) -> str:
+        """Why the documents of an execution must come by this step together, or in their order: `spread` parts them.
+
+        Empty, where each document, or each unit, is enough.
+        """
+        return ""
+
     def arms(self, verb: str) -> list[tuple[Path, tuple[Step, ...]]]:
         """The nested step lists, in file order, each with its place relative to the step."""
         found: list[tuple[Path, tuple[Step, ...]]] = []

@@ -41,6 +41,9 @@ class CacheAddSettings(ShapeSettings):
         """Every field that is kept, each once."""
         return tuple(dict.fromkeys((*self.key, *self.fields)))
 
+    def whole(self) -> str:
+        return "keeps documents for those after them"
+
     def follow(self, step: Step, path: Path, fields: Fields, check: FlowCheck) -> Fields:
         here = (*path, step.verb)
         for place, names in (("key", self.key), ("fields", self.fields)):

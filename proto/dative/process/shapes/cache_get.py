@@ -51,6 +51,9 @@ class CacheGetSettings(ShapeSettings):
             raise ValueError("`into` names the field of the list, so it belongs to `take: all`, and that needs it")
         return self
 
+    def whole(self) -> str:
+        return "finds documents that came before"
+
     def follow(self, step: Step, path: Path, fields: Fields, check: FlowCheck) -> Fields:
         here = (*path, step.verb)
         for name, sql in self.key.items():

@@ -28,6 +28,9 @@ class CacheRemoveSettings(ShapeSettings):
         default_factory=dict, max_length=8, description="Key field of the cache: SQL expression. None: everything."
     )
 
+    def whole(self) -> str:
+        return "removes documents that came before"
+
     def follow(self, step: Step, path: Path, fields: Fields, check: FlowCheck) -> Fields:
         here = (*path, step.verb)
         for name, sql in self.key.items():

@@ -51,6 +51,9 @@ class FindChangesSettings(ShapeSettings):
         "partial snapshot would read as deletions.",
     )
 
+    def whole(self) -> str:
+        return "compares everything that there is with everything that there was"
+
     def follow(self, step: Step, path: Path, fields: Fields, check: FlowCheck) -> Fields:
         here = (*path, step.verb)
         source = check.spec.source.settings

@@ -47,6 +47,10 @@ class SetPropertiesSettings(ShapeSettings):
         description="Property: SQL expression. A text has at most 10,000 characters, a longer one fails its document.",
     )
 
+    def whole(self) -> str:
+        kept = [name for name in self.properties if not name.startswith("document.")]
+        return f"sets {', '.join(kept)} for the documents after it" if kept else ""
+
     def follow(self, step: Step, path: Path, fields: Fields, check: FlowCheck) -> Fields:
         travelling = dict(fields.properties)
         # All are evaluated over the document as it came, so that their order does not matter.

@@ -28,5 +28,8 @@ class StopSettings(ShapeSettings):
     shape: Literal["stop"] = "stop"
     scope: Literal["arm", "execution"] = Field("arm", description="What ends.")
 
+    def whole(self) -> str:
+        return "ends the reading, and parts are read beside one another" if self.scope == "execution" else ""
+
     def follow(self, step: Step, path: Path, fields: Fields, check: FlowCheck) -> Fields:
         return replace(fields, ended=True)

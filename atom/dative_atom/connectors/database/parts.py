@@ -105,7 +105,9 @@ def cut(session: Session, base: str, key: Sequence[str], conditions: Sequence[st
     texts = ", ".join(f"CAST({quoted(name)} AS text)" for name in key)
     found = session.rows(
         f"SELECT {texts} FROM (SELECT {columns}, row_number() OVER (ORDER BY {columns}) AS {_NUMBER} {rows_from}) AS n "
-        f"WHERE {_NUMBER} % {step} = 0 AND {_NUMBER} < {rows} ORDER BY {_NUMBER}",
+        f"WHERE {_NUMBER} % {step} = 0 OR {_NUMBER} = {rows} ORDER BY {_NUMBER}",
         "SELECT bounds",
     )
-    return Cut(rows, 0, tuple(dict.fromkeys(tuple(str(value) for value in row) for row in found)))
+    keys = dict.fromkeys(tuple(str(value) for value in row) for row in found)
+    # Behind the last key is nothing: a part there would be empty. Rows that were added since lie in the last part.
+    return Cut(rows, 0, tuple(keys)[:-1])

@@ -1,9 +1,7 @@
-"""Parts of a read: ranges of Ids, found by halving the widest with COUNT() queries.
+"""Parts of a read: ranges of CreatedDate, found by halving the fullest with COUNT() queries.
 
-A record belongs to a part by its Id alone, so one that changes while parts are read stays with one part. Ids of an object
-rise as records are made, in base 62, but not evenly: bulk loads and other pods leave gaps; so ranges are halved where the
-records are, until no range holds much more than its share or as many queries are spent as may be.
-Source: Bulk API Developer Guide, "Use PK Chunking to Extract Large Data Sets from Salesforce", for the order of Ids.
+A record's CreatedDate never changes, so one that changes while parts are read stays with one part. Times have one order
+everywhere; of Ids nobody says in which order of upper and lower case an org compares them, and parts could overlap.
 """
 
 from __future__ import annotations
@@ -24,21 +22,20 @@ from dative_atom.connectors.salesforce.soql import Keyset, Window, datetime_lite
 VERSION = 1
 COUNTS_MAX = 64
 """COUNT() queries of one division, each an API call. At the bound parts are fewer, or less equal."""
-ID_LENGTH = 15
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+CREATED = "CreatedDate"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Records with Ids behind `after` up to `upto`; empty: no bound there.
+    """Records made after `after`, up to `upto`; None: no bound there.
 
     window, at: of an incremental read, and the record behind which the whole read stands in it. again: records of it may
     have been delivered by an execution before.
     """
 
     object: str
-    after: str
-    upto: str
+    after: datetime | None
+    upto: datetime | None
     window: Window | None
     at: Keyset | None
     again: bool
@@ -50,10 +47,10 @@ class Part:
             {
                 "v": VERSION,
                 "object": self.object,
-                "after": self.after,
-                "upto": self.upto,
-                "lower": datetime_literal(window.lower) if window and window.lower else None,
-                "upper": datetime_literal(window.upper) if window else None,
+                "after": _text(self.after),
+                "upto": _text(self.upto),
+                "lower": _text(window.lower if window else None),
+                "upper": _text(window.upper if window else None),
                 "at": [datetime_literal(at.at), at.record_id] if at and at.at else None,
                 "again": self.again,
             }
@@ -65,56 +62,49 @@ def read_back(body: bytes, object_name: str) -> Part:
     try:
         part: dict[str, Any] = json.loads(body)
         if (part["v"], part["object"]) == (VERSION, object_name):
-            lower, upper, at = part["lower"], part["upper"], part["at"]
-            window = (
-                Window(datetime.fromisoformat(lower) if lower else None, datetime.fromisoformat(upper or ""))
-                if upper
-                else None
-            )
-            stands = Keyset(datetime.fromisoformat(at[0]), str(at[1])) if at else None
-            return Part(object_name, str(part["after"]), str(part["upto"]), window, stands, bool(part["again"]))
+            after, upto, lower, upper = (_time(part[name]) for name in ("after", "upto", "lower", "upper"))
+            window = Window(lower, upper) if upper is not None else None
+            at = Keyset(datetime.fromisoformat(part["at"][0]), str(part["at"][1])) if part["at"] else None
+            return Part(object_name, after, upto, window, at, bool(part["again"]))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise StopRun(f"a part is not one of this read of {object_name}", code=POSITION_UNREADABLE) from error
     raise StopRun(f"a part is one of another read than that of {object_name}", code=POSITION_UNREADABLE)
 
 
-def number_of(record_id: str) -> int:
-    """The first 15 characters of an Id as a number that sorts as Ids do. ValueError for what is no Id."""
-    number = 0
-    for character in record_id[:ID_LENGTH]:
-        number = number * 62 + _DIGITS.index(character)
-    return number
+def _text(at: datetime | None) -> str | None:
+    return datetime_literal(at) if at is not None else None
 
 
-def id_of(number: int) -> str:
-    """The 15-character Id of a number."""
-    text = ""
-    for _ in range(ID_LENGTH):
-        number, digit = divmod(number, 62)
-        text = _DIGITS[digit] + text
-    return text
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None
 
 
-def bounds(first: str, last: str, rows: int, parts_max: int, count: Callable[[str, str], int]) -> list[str]:
-    """Ids at which records divide into at most parts_max ranges of about equal count, rising; empty where they do not.
+def bounds(first: int, last: int, rows: int, parts_max: int, count: Callable[[int, int], int]) -> list[int]:
+    """Places at which records divide into at most parts_max ranges of about equal count, rising; empty where they do not.
 
-    first, last: the least and the greatest Id there is; rows: how many there are. count: how many lie behind one Id, up to
-    another; asked at most COUNTS_MAX times.
+    first, last: the least and the greatest place there is; rows: how many records there are. count: how many lie behind
+    one place, up to another; asked at most COUNTS_MAX times. What has one place is never cut.
     """
     share = rows / parts_max
-    # Widest first; what lies in (low, high] is counted once, and its other half by difference.
-    heap = [(-rows, number_of(first) - 1, number_of(last))]
-    for _ in range(min(COUNTS_MAX, 4 * parts_max)):
-        held, low, high = heap[0]
-        if -held <= share / 2 or high - low < 2:
-            break
+    # Fullest first; what lies in (low, middle] is counted, and what is behind it known by difference.
+    heap = [(-rows, first - 1, last)]
+    halves: list[tuple[int, int, int]] = []
+    asked = 0
+    while heap and asked < min(COUNTS_MAX, 4 * parts_max) and -heap[0][0] > share / 2:
+        held, low, high = heapq.heappop(heap)
+        if high - low < 2:
+            halves.append((held, low, high))
+            continue
         middle = (low + high) // 2
-        below = min(count(id_of(low), id_of(middle)), -held)
-        heapq.heapreplace(heap, (-below, low, middle))
+        below, asked = min(count(low, middle), -held), asked + 1
+        heapq.heappush(heap, (-below, low, middle))
         heapq.heappush(heap, (held + below, middle, high))
-    passed, found = 0, list[str]()
-    for held, _, high in sorted(heap, key=lambda piece: piece[1])[:-1]:
+    passed = before = 0
+    found: list[int] = []
+    for held, _, high in sorted([*heap, *halves], key=lambda piece: piece[1])[:-1]:
         passed -= held
-        if passed >= share * (len(found) + 1) * 0.999 and passed < rows:
-            found.append(id_of(high))
+        # A bound that leaves nothing before or behind it makes no part.
+        if share * (len(found) + 1) <= passed < rows and passed > before:
+            found.append(high)
+            before = passed
     return found[: parts_max - 1]

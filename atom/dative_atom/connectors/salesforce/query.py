@@ -3,7 +3,7 @@
 A window is [last upper bound − overlap, the server's Date − lag): bounded by the server's clock on both sides, so that no
 clock of ours decides what is read. Rows come ordered by (time, Id); a resume in the middle of a window goes on behind a
 row, and so does a read whose locator expired. What the overlap shows again is known by the ledger and left out.
-Both kinds of read can be divided by Id (see `parts`).
+Both kinds of read can be divided by CreatedDate (see `parts`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,7 +25,7 @@ from dative_atom.connectors.salesforce import position as positions
 from dative_atom.connectors.salesforce.client import NO_DATE, OrgClient
 from dative_atom.connectors.salesforce.describe import Describer
 from dative_atom.connectors.salesforce.errors import LocatorExpired, QueryTimeout
-from dative_atom.connectors.salesforce.parts import Part, bounds, read_back
+from dative_atom.connectors.salesforce.parts import CREATED, Part, bounds, read_back
 from dative_atom.connectors.salesforce.rows import Records, columns_of, timestamps, values_of
 from dative_atom.connectors.salesforce.soql import Keyset, Query, Window, bound_where, datetime_literal
 from dative_atom.connectors.salesforce.spec import QueryOptions
@@ -99,7 +99,7 @@ class QueryReader:
         if self._cursor is None:
             if stands.done or stands.after is not None:
                 return Division(reason="this execution has read it already, or a part of it")
-            whole = Part(object_name, "", "", None, None, again=False)
+            whole = Part(object_name, None, None, None, None, again=False)
             return self._divided(whole, positions.full(object_name, execution, None, done=True), parts_max)
         window = stands.window or self._next_window(stands)
         if window is None:
@@ -107,7 +107,7 @@ class QueryReader:
         if window.lower is not None:
             # What stands before this window was in the one before, whose own parts could not forget it: others needed it.
             self._context.ledger.forget_before(datetime_literal(window.lower - JITTER))
-        whole = Part(object_name, "", "", window, stands.after, again=stands.upper is not None)
+        whole = Part(object_name, None, None, window, stands.after, again=stands.upper is not None)
         end = positions.finished(object_name, window.upper, self._following(window))
         return self._divided(whole, end, parts_max)
 
@@ -117,33 +117,37 @@ class QueryReader:
             rows = self._count(query.count(whole.window, whole.at))
             if (parts := min(parts_max, rows // PART_ROWS_MIN)) < 2:
                 return Division(reason=f"{rows} records are too few")
-            first, last = (self._outermost(query, whole, last=last) for last in (False, True))
+            first, last = (self._made(query, whole, last=last) for last in (False, True))
 
-            def count(after: str, upto: str) -> int:
-                return self._count(query.narrowed(after, upto).count(whole.window, whole.at))
+            def count(after: int, upto: int) -> int:
+                narrowed = query.narrowed(CREATED, _at_second(after), _at_second(upto))
+                return self._count(narrowed.count(whole.window, whole.at))
 
-            found = bounds(first, last, rows, parts, count) if first and last else []
+            found = [_at_second(at) for at in bounds(first, last, rows, parts, count)]
         except QueryTimeout:
             return Division(reason="counting the records takes too long")
         if not found:
-            return Division(reason="the Ids of the records do not divide")
-        ranges = zip(["", *found], [*found, ""], strict=True)
+            return Division(reason=f"the records were all made at once, or divide badly by {CREATED}")
+        ranges = zip([None, *found], [*found, None], strict=True)
         return Division([replace(whole, after=after, upto=upto).written() for after, upto in ranges], end)
 
     def _count(self, soql: str) -> int:
         return int(self._client.get("queryAll" if self._deleted else "query", {"q": soql}, {})["totalSize"])
 
-    def _outermost(self, query: Query, whole: Part, *, last: bool) -> str:
-        soql = query.outermost(whole.window, whole.at, last=last)
-        page = self._client.get("queryAll" if self._deleted else "query", {"q": soql}, {})
-        records = _records(page)
-        return str(records[0]["Id"]) if records else ""
+    def _made(self, query: Query, whole: Part, *, last: bool) -> int:
+        """The second in which the first of the records was made, or the last; 0 where there is none any more."""
+        soql = query.outermost(whole.window, whole.at, CREATED, last=last)
+        records = _records(self._client.get("queryAll" if self._deleted else "query", {"q": soql}, {}))
+        if not records:
+            return 0
+        stamp = timestamps(pa.array([records[0][CREATED]], pa.string()))[0].as_py()
+        return int(stamp.timestamp()) + last
 
     def read_part(self, part: bytes, after: Position | None, rows_max: int) -> Iterator[Read]:
         found = read_back(part, self._options.object)
         if (self._cursor is None) != (found.window is None):
             raise StopRun(f"a part is one of another read of {self._options.object}", code=POSITION_UNREADABLE)
-        self._query, self._is_part = self._query.narrowed(found.after, found.upto), True
+        self._query, self._is_part = self._query.narrowed(CREATED, found.after, found.upto), True
         stands = positions.standing(after, self._options.object, "", incremental=found.window is not None)
         if found.window is None:
             yield from self._read_full(stands, rows_max, "")
@@ -285,6 +289,10 @@ def _version(stamp: str, record: dict[str, Any]) -> str:
     """A record's stamp and a digest of its content: stamps are whole seconds, and a transaction that stamped a record in
     the same second as another may show it later."""
     return f"{stamp}#{hashlib.blake2b(msgspec.json.encode(record), digest_size=8).hexdigest()}"
+
+
+def _at_second(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
 
 
 def _at(record: dict[str, Any], path: tuple[str, ...]) -> Any:

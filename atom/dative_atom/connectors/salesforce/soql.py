@@ -111,15 +111,15 @@ class Query:
         """How many `text` would give."""
         return self._bounded("SELECT COUNT()", window, after, "")
 
-    def outermost(self, window: Window | None, after: Keyset | None, *, last: bool) -> str:
-        """The least Id of what `text` would give, or the greatest."""
-        return self._bounded("SELECT Id", window, after, f" ORDER BY Id{' DESC' if last else ''} LIMIT 1")
+    def outermost(self, window: Window | None, after: Keyset | None, field: str, *, last: bool) -> str:
+        """The least value of a field in what `text` would give, or the greatest."""
+        return self._bounded(f"SELECT {field}", window, after, f" ORDER BY {field}{' DESC' if last else ''} LIMIT 1")
 
-    def narrowed(self, after: str, upto: str) -> Query:
-        """The same of records with Ids behind `after` up to `upto`; empty: no bound there."""
+    def narrowed(self, field: str, after: datetime | None, upto: datetime | None) -> Query:
+        """The same of records whose time lies behind `after`, up to `upto`; None: no bound there."""
         conditions = [f"({self.where})"] if self.where.strip() else []
-        conditions += [f"Id > {quoted(after)}"] if after else []
-        conditions += [f"Id <= {quoted(upto)}"] if upto else []
+        conditions += [f"{field} > {datetime_literal(after)}"] if after is not None else []
+        conditions += [f"{field} <= {datetime_literal(upto)}"] if upto is not None else []
         return replace(self, where=" AND ".join(conditions))
 
     def _bounded(self, selected: str, window: Window | None, after: Keyset | None, behind: str) -> str:

@@ -16,7 +16,7 @@ from dative_sandbox.salesforce.soql.filter import FilterCompiler
 from dative_sandbox.salesforce.soql.lexer import query_error
 from dative_sandbox.salesforce.soql.parser import parse
 from dative_sandbox.salesforce.soql.resolve import Getter, find_object, getter, parent_row, resolve
-from dative_sandbox.salesforce.soql.sorting import sort_rows
+from dative_sandbox.salesforce.soql.sorting import exactly, sort_rows
 from dative_sandbox.salesforce.soql.tree import (
     Aliased,
     AllFields,
@@ -88,7 +88,7 @@ class _Run:
             if not found.field.sortable:
                 message = f"field '{found.field.name}' can not be sorted in a query call"
                 raise query_error(self.query.text, order.by.at, message)
-            orders.append((order, found.get))
+            orders.append((order, exactly(found.get) if found.field.type in ("id", "reference") else found.get))
         rows = sort_rows(self.matching(rows), orders)[self.query.offset :]
         return rows if self.query.limit is None else rows[: self.query.limit]
 

@@ -1,4 +1,4 @@
-"""ORDER BY: several keys, each with its direction and place for nulls; text without regard to case."""
+"""ORDER BY: several keys, each with its direction and place for nulls; text without regard to case, but for Ids."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,3 +23,8 @@ def sort_rows(rows: list[Row], orders: Sequence[tuple[Order, Getter]]) -> list[R
 
 def _key(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
+
+
+def exactly(get: Getter) -> Getter:
+    """Ids sort as the filter compares them, or a read that goes on behind one of them would repeat or miss others."""
+    return lambda row: None if (value := get(row)) is None else (value,)

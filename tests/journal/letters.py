@@ -13,7 +13,8 @@ from dative.letters import taken_apart
 from dative.v1 import telemetry_pb2
 from dative_atom.journal.contract import Counts, Execution, Settlement
 from dative_atom.journal.letters import ParkedDocument, Profile
-from dative_atom.journal.sqlite import SqliteJournal
+
+from tests.journal.places import AnyJournal
 
 DAY_S = 86_400.0
 TYPES = {"Id": "string", "amount": "decimal128(10, 2)", "count": "int32", "on": "date32[day]", "Phone": "string"}
@@ -37,7 +38,7 @@ def parked(document: int, **changes: Any) -> ParkedDocument:
 
 
 def settle(
-    journal: SqliteJournal, execution: Execution, letters: Iterable[ParkedDocument], types: Any = TYPES, batch: int = 0
+    journal: AnyJournal, execution: Execution, letters: Iterable[ParkedDocument], types: Any = TYPES, batch: int = 0
 ) -> list[DeadLetterId]:
     """Park these; returns the ids of everything that waits."""
     parked_ones = list(letters)
@@ -56,7 +57,7 @@ def settle(
     return [letter.dead_letter_id for letter in journal.dead_letters(limit=10_000)]
 
 
-def reported(journal: SqliteJournal, kind: str) -> list[Any]:
+def reported(journal: AnyJournal, kind: str) -> list[Any]:
     """Everything reported of one kind; letters that were parked together, each as if it had come alone."""
     found: list[Any] = []
     for kept in journal.outbox(0, rows_max=10_000):

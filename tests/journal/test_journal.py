@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from dative.clock import ManualClock
 from dative.errors import DativeError
-from dative.ids import DeadLetterId, ExecutionId, StepId
+from dative.ids import DeadLetterId, ExecutionId, ProcessName, StepId
 from dative.letters import taken_apart
 from dative.v1 import telemetry_pb2
 from dative_atom.journal import sqlite_schema
@@ -25,8 +26,12 @@ from dative_atom.journal.contract import (
     Settlement,
 )
 from dative_atom.journal.sqlite import SqliteJournal
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.journal.places import AnyJournal, Place
+
+_executions = itertools.count()
 
 
 def settlement(execution: Execution, batch: int = 0, **changes: object) -> Settlement:
@@ -57,11 +62,11 @@ def parked(document: int, **changes: object) -> ParkedDocument:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def records(journal: SqliteJournal) -> list[telemetry_pb2.Record]:
+def records(journal: AnyJournal) -> list[telemetry_pb2.Record]:
     return [telemetry_pb2.Record.FromString(record.body) for record in journal.outbox(0)]
 
 
-def test_an_execution_is_planned_once(journal: SqliteJournal, execution: Execution) -> None:
+def test_an_execution_is_planned_once(journal: AnyJournal, execution: Execution) -> None:
     assert not journal.plan(replace(execution, trigger="schedule"))
     found = journal.execution(execution.execution_id)
     assert found is not None
@@ -69,23 +74,21 @@ def test_an_execution_is_planned_once(journal: SqliteJournal, execution: Executi
 
 
 def test_beginning_again_counts_attempts_and_keeps_the_first_start(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock
+    journal: AnyJournal, execution: Execution, clock: ManualClock
 ) -> None:
     clock.advance(60)
     again = journal.begin(execution.execution_id, clock.now(), "cd" * 16)
     assert (again.attempt, again.started_at, again.trace_id) == (2, execution.started_at, "cd" * 16)
 
 
-def test_what_was_unfinished_is_found_after_a_restart(
-    journal: SqliteJournal, execution: Execution, tmp_path: Path, clock: ManualClock
-) -> None:
+def test_what_was_unfinished_is_found_after_a_restart(journal: AnyJournal, execution: Execution, place: Place) -> None:
     journal.close()
-    with_new_process = SqliteJournal(tmp_path / "journal.db", clock)
+    with_new_process = place.open()
     assert [each.execution_id for each in with_new_process.unfinished()] == [execution.execution_id]
     with_new_process.close()
 
 
-def test_an_ended_execution_never_runs_or_settles_again(journal: SqliteJournal, execution: Execution) -> None:
+def test_an_ended_execution_never_runs_or_settles_again(journal: AnyJournal, execution: Execution) -> None:
     journal.finish(execution.execution_id, ExecutionState.CANCELLED, journal.clock.now(), None)
     assert journal.unfinished() == []
     for call in (
@@ -97,7 +100,7 @@ def test_an_ended_execution_never_runs_or_settles_again(journal: SqliteJournal, 
         assert refused.value.code.name == "journal.already_finished"
 
 
-def test_settling_moves_position_counts_and_numbers_together(journal: SqliteJournal, execution: Execution) -> None:
+def test_settling_moves_position_counts_and_numbers_together(journal: AnyJournal, execution: Execution) -> None:
     assert journal.resume(execution.execution_id).position is None
     counts = journal.settle(settlement(execution))
     resumed = journal.resume(execution.execution_id)
@@ -105,14 +108,14 @@ def test_settling_moves_position_counts_and_numbers_together(journal: SqliteJour
     assert (resumed.position, resumed.batch, resumed.document, resumed.counts) == (b'{"n":0}', 1, 10, counts)
 
 
-def test_settling_a_batch_twice_changes_nothing(journal: SqliteJournal, execution: Execution) -> None:
+def test_settling_a_batch_twice_changes_nothing(journal: AnyJournal, execution: Execution) -> None:
     once = journal.settle(settlement(execution, dead_letters=[parked(3)]))
     twice = journal.settle(settlement(execution, dead_letters=[parked(3)]))
     assert once == twice
     assert len(journal.dead_letters()) == 1
 
 
-def test_a_preparation_is_invisible_until_it_is_settled(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_preparation_is_invisible_until_it_is_settled(journal: AnyJournal, execution: Execution) -> None:
     full = settlement(execution, dead_letters=[parked(3)], seen=[("001", "t1")], links=[LinkRows("x", {"a": ["1"]})])
     journal.prepare(full)
     again = journal.prepared(execution.execution_id)
@@ -130,14 +133,14 @@ def test_a_preparation_is_invisible_until_it_is_settled(journal: SqliteJournal, 
     assert journal.xref_rows("x") == 1
 
 
-def test_a_discarded_preparation_leaves_no_trace(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_discarded_preparation_leaves_no_trace(journal: AnyJournal, execution: Execution) -> None:
     journal.prepare(settlement(execution))
     journal.discard(execution.execution_id)
     assert journal.prepared(execution.execution_id) is None
     assert journal.settle(execution_id=execution.execution_id) == Counts()
 
 
-def test_the_next_execution_starts_where_the_stream_stands(journal: SqliteJournal, execution: Execution) -> None:
+def test_the_next_execution_starts_where_the_stream_stands(journal: AnyJournal, execution: Execution) -> None:
     journal.settle(settlement(execution))
     journal.finish(execution.execution_id, ExecutionState.SUCCEEDED, journal.clock.now(), None)
     following = replace(execution, execution_id=ExecutionId("01JX0000000000000000000002"))
@@ -159,7 +162,7 @@ LAST_TIMES = [
 
 @pytest.mark.parametrize(("states", "last_run", "last_success"), LAST_TIMES)
 def test_last_run_names_the_last_execution_that_read_to_its_end(
-    journal: SqliteJournal,
+    journal: AnyJournal,
     clock: ManualClock,
     states: list[ExecutionState],
     last_run: int | None,
@@ -185,17 +188,14 @@ def test_last_run_names_the_last_execution_that_read_to_its_end(
     assert journal.last_times("env/sync") == expected
 
 
-def test_a_payload_is_nowhere_on_disk_in_the_clear(
-    journal: SqliteJournal, execution: Execution, tmp_path: Path
-) -> None:
+def test_a_payload_is_nowhere_on_disk_in_the_clear(journal: AnyJournal, execution: Execution, place: Place) -> None:
     journal.prepare(settlement(execution, dead_letters=[parked(3)]))
     journal.settle(execution_id=execution.execution_id)
     assert journal.dead_letters()[0].parked.payload["Phone"] == "canary-555-0100"
-    for file in tmp_path.iterdir():
-        assert b"canary" not in file.read_bytes(), file.name
+    assert not place.holds(b"canary")
 
 
-def test_a_dead_letter_is_reported_without_its_payload(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_dead_letter_is_reported_without_its_payload(journal: AnyJournal, execution: Execution) -> None:
     journal.settle(settlement(execution, dead_letters=[parked(3)]))
     (record,) = records(journal)
     (letter,) = taken_apart(record.dead_letters)
@@ -205,7 +205,7 @@ def test_a_dead_letter_is_reported_without_its_payload(journal: SqliteJournal, e
     assert b"canary" not in record.SerializeToString()
 
 
-def _retry(journal: SqliteJournal, execution: Execution, letter: DeadLetterId) -> Execution:
+def _retry(journal: AnyJournal, execution: Execution, letter: DeadLetterId) -> Execution:
     again = replace(
         execution, execution_id=ExecutionId("01JX0000000000000000000009"), trigger="retry", retry_of=[letter]
     )
@@ -213,7 +213,7 @@ def _retry(journal: SqliteJournal, execution: Execution, letter: DeadLetterId) -
     return journal.begin(again.execution_id, journal.clock.now())
 
 
-def test_a_repaired_document_keeps_its_identity_through_a_retry(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_repaired_document_keeps_its_identity_through_a_retry(journal: AnyJournal, execution: Execution) -> None:
     journal.settle(settlement(execution, dead_letters=[parked(3)]))
     letter = journal.dead_letters()[0].dead_letter_id
     journal.repair(letter, {"since": "02/28/2021"})
@@ -231,7 +231,7 @@ def test_a_repaired_document_keeps_its_identity_through_a_retry(journal: SqliteJ
 
 
 def test_a_retry_that_fails_again_is_the_same_letter_with_one_attempt_more(
-    journal: SqliteJournal, execution: Execution
+    journal: AnyJournal, execution: Execution
 ) -> None:
     journal.settle(settlement(execution, dead_letters=[parked(3)]))
     letter = journal.dead_letters()[0].dead_letter_id
@@ -241,7 +241,7 @@ def test_a_retry_that_fails_again_is_the_same_letter_with_one_attempt_more(
     assert (found.dead_letter_id, found.attempts, found.parked.code) == (letter, 2, "database.rejected")
 
 
-def test_letters_of_a_retry_that_died_wait_again(journal: SqliteJournal, execution: Execution) -> None:
+def test_letters_of_a_retry_that_died_wait_again(journal: AnyJournal, execution: Execution) -> None:
     journal.settle(settlement(execution, dead_letters=[parked(3)]))
     letter = journal.dead_letters()[0].dead_letter_id
     again = _retry(journal, execution, letter)
@@ -249,7 +249,7 @@ def test_letters_of_a_retry_that_died_wait_again(journal: SqliteJournal, executi
     assert [each.dead_letter_id for each in journal.dead_letters()] == [letter]
 
 
-def test_only_a_waiting_letter_is_repaired_or_retried(journal: SqliteJournal, execution: Execution) -> None:
+def test_only_a_waiting_letter_is_repaired_or_retried(journal: AnyJournal, execution: Execution) -> None:
     journal.settle(settlement(execution, dead_letters=[parked(3)]))
     letter = journal.dead_letters()[0].dead_letter_id
     again = _retry(journal, execution, letter)
@@ -264,7 +264,7 @@ def test_only_a_waiting_letter_is_repaired_or_retried(journal: SqliteJournal, ex
         assert refused.value.code.name == code
 
 
-def test_a_link_is_found_from_both_sides(journal: SqliteJournal) -> None:
+def test_a_link_is_found_from_both_sides(journal: AnyJournal) -> None:
     assert journal.xref_load(LinkRows("account", {"crm": ["A", "B"], "erp": ["1", "2"]})) == 2
     assert journal.xref_load(LinkRows("account", {"crm": ["A"], "erp": ["1"]})) == 0, "the same pair again is no change"
     assert journal.xref_lookup("account", ("crm",), "erp", ["A", "B", "C"]) == {"A": "1", "B": "2"}
@@ -274,7 +274,7 @@ def test_a_link_is_found_from_both_sides(journal: SqliteJournal) -> None:
     assert journal.xref_lookup("account", ("nobody",), "erp", ["A"]) == {}
 
 
-def test_a_link_that_takes_anothers_place_says_so(journal: SqliteJournal) -> None:
+def test_a_link_that_takes_anothers_place_says_so(journal: AnyJournal) -> None:
     journal.xref_load(LinkRows("account", {"crm": ["A"], "erp": ["1"]}))
     journal.xref_load(LinkRows("account", {"crm": ["B"], "erp": ["1"]}))
     assert journal.xref_all("account", ("crm",), "erp") == [("B", "1")]
@@ -282,7 +282,7 @@ def test_a_link_that_takes_anothers_place_says_so(journal: SqliteJournal) -> Non
     assert record.event.kind == "xref.replaced"
 
 
-def test_a_hostile_table_name_is_only_a_name(journal: SqliteJournal) -> None:
+def test_a_hostile_table_name_is_only_a_name(journal: AnyJournal) -> None:
     name = 'x"; DROP TABLE outbox; --'
     journal.xref_load(LinkRows(name, {'c"1': ["A"], "erp": ["1"]}))
     assert journal.xref_lookup(name, ('c"1',), "erp", ["A"]) == {"A": "1"}
@@ -290,13 +290,13 @@ def test_a_hostile_table_name_is_only_a_name(journal: SqliteJournal) -> None:
 
 
 @pytest.mark.parametrize("columns", [{}, {"a": ["1"], "b": []}, {"a": [None]}], ids=["none", "lengths", "null"])
-def test_a_ragged_link_is_refused(journal: SqliteJournal, columns: dict[str, list[str]]) -> None:
+def test_a_ragged_link_is_refused(journal: AnyJournal, columns: dict[str, list[str]]) -> None:
     with pytest.raises(DativeError) as refused:
         journal.xref_load(LinkRows("x", columns))
     assert refused.value.code.name == "journal.xref_invalid"
 
 
-def test_the_outbox_is_numbered_without_holes_and_drained_by_acknowledgement(journal: SqliteJournal) -> None:
+def test_the_outbox_is_numbered_without_holes_and_drained_by_acknowledgement(journal: AnyJournal) -> None:
     for number in range(5):
         journal.report("event", b"x" * number)
     assert [record.sequence for record in journal.outbox(0)] == [1, 2, 3, 4, 5]
@@ -309,7 +309,7 @@ def test_the_outbox_is_numbered_without_holes_and_drained_by_acknowledgement(jou
     assert journal.acknowledged() == 3, "an older acknowledgement that arrives late takes nothing back"
 
 
-def test_acknowledged_records_stay_for_the_backup_horizon(journal: SqliteJournal, clock: ManualClock) -> None:
+def test_acknowledged_records_stay_for_the_backup_horizon(journal: AnyJournal, clock: ManualClock) -> None:
     journal.report("event", b"1")
     journal.acknowledge(1)
     assert [record.sequence for record in journal.outbox(0)] == [1]
@@ -319,7 +319,7 @@ def test_acknowledged_records_stay_for_the_backup_horizon(journal: SqliteJournal
     assert [record.sequence for record in journal.outbox(0)] == [2]
 
 
-def test_a_full_spool_drops_spans_first_and_says_so(journal: SqliteJournal) -> None:
+def test_a_full_spool_drops_spans_first_and_says_so(journal: AnyJournal) -> None:
     journal.spool_bytes_max = 2000
     journal.report("spans", b"s" * 900)
     journal.report("execution", b"e" * 900)
@@ -332,7 +332,8 @@ def test_a_full_spool_drops_spans_first_and_says_so(journal: SqliteJournal) -> N
     assert [record.kind for record in journal.outbox(0)].count("execution") == 3, "results are never dropped"
 
 
-def test_a_newer_journal_is_refused(journal: SqliteJournal, tmp_path: Path, clock: ManualClock) -> None:
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_newer_journal_is_refused(journal: AnyJournal, tmp_path: Path, clock: ManualClock) -> None:
     journal.connection().execute("PRAGMA user_version = 99")
     journal.close()
     with pytest.raises(DativeError) as refused:
@@ -347,7 +348,8 @@ def test_a_damaged_file_is_refused(tmp_path: Path, clock: ManualClock) -> None:
     assert refused.value.code.name == "journal.unreadable"
 
 
-def test_a_full_disk_stops_with_its_code_and_loses_nothing(journal: SqliteJournal, execution: Execution) -> None:
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_full_disk_stops_with_its_code_and_loses_nothing(journal: AnyJournal, execution: Execution) -> None:
     journal.settle(settlement(execution))
     pages = journal.connection().execute("PRAGMA page_count").fetchone()[0]
     journal.connection().execute(f"PRAGMA max_page_count = {pages}")
@@ -359,14 +361,14 @@ def test_a_full_disk_stops_with_its_code_and_loses_nothing(journal: SqliteJourna
     assert journal.settle(settlement(execution, 1)).batches == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(["prepare", "settle", "discard", "direct", "again"]), max_size=20))
 def test_counts_are_those_of_settled_batches_in_any_order_of_steps(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+    journal: AnyJournal, clock: ManualClock, steps: list[str]
 ) -> None:
-    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
-    journal = SqliteJournal(tmp_path_factory.mktemp("journal") / "j.db", clock)
-    execution = Execution(ExecutionId("01"), "p", 1, "e/p", "manual", clock.now(), "")  # type: ignore[arg-type]
+    number = next(_executions)
+    planned_at = clock.now()
+    execution = Execution(ExecutionId(f"{number}"), ProcessName("p"), 1, f"e/{number}", "manual", planned_at, "")
     journal.plan(execution)
     journal.begin(execution.execution_id, clock.now())
     batch, pending = 0, False
@@ -389,12 +391,11 @@ def test_counts_are_those_of_settled_batches_in_any_order_of_steps(
             pending = False
     resumed = journal.resume(execution.execution_id)
     assert (resumed.batch, resumed.counts.read, resumed.document) == (batch, 10 * batch, 10 * batch)
-    journal.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 20_000, 400_000])
 def test_tracked_documents_of_any_size_are_a_record_that_reads_back(
-    journal: SqliteJournal, execution: Execution, size: int
+    journal: AnyJournal, execution: Execution, size: int
 ) -> None:
     tracked = telemetry_pb2.TrackedDocuments(process="sync", rows=size, arrow=b"x" * size)
     journal.settle(settlement(execution, tracked=[tracked.SerializeToString()]))
@@ -407,7 +408,7 @@ def receipts(*numbers: int, size: int = 3) -> list[Receipts]:
 
 
 def test_receipts_are_valid_with_their_batch_and_once(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock
+    journal: AnyJournal, execution: Execution, clock: ManualClock
 ) -> None:
     first = settlement(
         execution, receipts=receipts(0, 1), attempt=1, fencing_token=7, receipts_keep_s=60.0, at=clock.now()
@@ -426,6 +427,7 @@ def test_receipts_are_valid_with_their_batch_and_once(
     assert journal.receipts(execution.execution_id) == kept
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_a_journal_of_the_first_version_is_brought_up_and_keeps_what_it_has(
     tmp_path: Path, clock: ManualClock, execution: Execution
 ) -> None:

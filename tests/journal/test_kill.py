@@ -6,21 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 from dative.clock import ManualClock
 from dative_atom.journal.contract import Execution
-from dative_atom.journal.sqlite import SqliteJournal
+
+from tests.journal.places import AnyJournal, Place
 
 # Settles batches as fast as it can and says each on stdout after it is settled.
 SETTLER = """
 import sys
-from pathlib import Path
 from dative.clock import SystemClock
 from dative_atom.journal.contract import Counts, LinkRows, Receipts, Settlement
-from dative_atom.journal.sqlite import SqliteJournal
-journal = SqliteJournal(Path(sys.argv[1]), SystemClock())
-execution_id, batches = sys.argv[2], int(sys.argv[3])
+from dative_atom.journal.open import open_journal
+journal = open_journal(sys.argv[-2], SystemClock(), key=sys.argv[-1])
+execution_id, batches = sys.argv[1], int(sys.argv[2])
 first = journal.resume(execution_id).batch
 for batch in range(first, first + batches):
     settlement = Settlement(execution_id, "env/sync", batch, b"%d" % batch, batch + 1, Counts(read=1, written=1),
@@ -32,22 +31,23 @@ for batch in range(first, first + batches):
 """
 
 
-def start(path: Path, execution: Execution, batches: int) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", SETTLER, str(path), execution.execution_id, str(batches)]
+def start(place: Place, execution: Execution, batches: int) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-c", SETTLER, execution.execution_id, str(batches), *place.arguments]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_kill_leaves_every_settled_batch_and_no_half_one(
-    journal: SqliteJournal, execution: Execution, tmp_path: Path
+    journal: AnyJournal, execution: Execution, place: Place
 ) -> None:
     for _ in range(3):
-        process = start(tmp_path / "journal.db", execution, 100_000)
+        process = start(place, execution, 100_000)
         assert process.stdout is not None
         seen = [int(process.stdout.readline()) for _ in range(20)][-1]
         os.kill(process.pid, signal.SIGKILL)
         seen = max([seen, *(int(line) for line in process.stdout if line.endswith("\n"))])
         process.wait()
         process.stdout.close()
+        place.quiet()
         resumed = journal.resume(execution.execution_id)
         assert resumed.batch in (seen + 1, seen + 2)
         assert resumed.counts.read == resumed.batch == resumed.document == journal.xref_rows("x")
@@ -57,9 +57,9 @@ def test_a_kill_leaves_every_settled_batch_and_no_half_one(
 
 
 def test_two_processes_write_at_once_and_neither_loses(
-    journal: SqliteJournal, execution: Execution, tmp_path: Path, clock: ManualClock
+    journal: AnyJournal, execution: Execution, place: Place, clock: ManualClock
 ) -> None:
-    process = start(tmp_path / "journal.db", execution, 60)
+    process = start(place, execution, 60)
     for number in range(60):
         journal.report("event", b"%d" % number)
     process.communicate()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from dative_atom.journal.contract import Execution
-from dative_atom.journal.sqlite import SqliteJournal
 
 from tests.journal.letters import PAYLOAD, parked, refused, reported, settle
+from tests.journal.places import AnyJournal
 
 EDITS: list[tuple[dict[str, Any], str, str]] = [
     ({"amount": "12.25"}, "", ""),
@@ -29,7 +29,7 @@ EDITS: list[tuple[dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("fields", "code", "where"), EDITS, ids=[str(fields) for fields, _, _ in EDITS])
 def test_an_edit_is_stored_whole_or_refused_with_its_field(
-    journal: SqliteJournal, execution: Execution, fields: dict[str, Any], code: str, where: str
+    journal: AnyJournal, execution: Execution, fields: dict[str, Any], code: str, where: str
 ) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     if code:
@@ -44,7 +44,7 @@ def test_an_edit_is_stored_whole_or_refused_with_its_field(
 
 
 def test_an_edit_is_on_record_with_who_and_which_fields_never_the_values(
-    journal: SqliteJournal, execution: Execution
+    journal: AnyJournal, execution: Execution
 ) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     journal.repair(letter, {"Phone": "canary-2", "Id": "002"}, actor="anna")
@@ -60,9 +60,7 @@ def test_an_edit_is_on_record_with_who_and_which_fields_never_the_values(
     assert b"002" not in told.SerializeToString()
 
 
-def test_of_two_people_who_edit_the_same_revision_the_second_is_told(
-    journal: SqliteJournal, execution: Execution
-) -> None:
+def test_of_two_people_who_edit_the_same_revision_the_second_is_told(journal: AnyJournal, execution: Execution) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     found = journal.dead_letter(letter)
     assert found is not None
@@ -74,14 +72,14 @@ def test_of_two_people_who_edit_the_same_revision_the_second_is_told(
     assert kept.parked.payload["Id"] == "by anna"
 
 
-def test_without_a_profile_the_payload_itself_says_what_fits(journal: SqliteJournal, execution: Execution) -> None:
+def test_without_a_profile_the_payload_itself_says_what_fits(journal: AnyJournal, execution: Execution) -> None:
     (letter,) = settle(journal, execution, [parked(1)], types=None)
     assert refused(lambda: journal.repair(letter, {"other": 1})).code.name == "dead_letters.unknown_field"
     assert refused(lambda: journal.repair(letter, {"count": "x"})).code.name == "dead_letters.wrong_type"
     journal.repair(letter, {"count": 8})
 
 
-def test_nested_values_are_checked_to_their_leaves(journal: SqliteJournal, execution: Execution) -> None:
+def test_nested_values_are_checked_to_their_leaves(journal: AnyJournal, execution: Execution) -> None:
     lines = {"list": {"struct": {"sku": "string", "pieces": "int64"}}}
     (letter,) = settle(journal, execution, [parked(1, payload={"lines": []})], types={"lines": lines})
     journal.repair(letter, {"lines": [{"sku": "A", "pieces": 2}]})
@@ -90,7 +88,7 @@ def test_nested_values_are_checked_to_their_leaves(journal: SqliteJournal, execu
         assert error.code.name == "dead_letters.wrong_type"
 
 
-def test_a_check_of_an_edit_stores_nothing(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_check_of_an_edit_stores_nothing(journal: AnyJournal, execution: Execution) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     assert journal.check_repair(letter, {"Id": "002"}).parked.payload["Id"] == "002"
     assert refused(lambda: journal.check_repair(letter, {"no": 1})).code.name == "dead_letters.unknown_field"
@@ -99,7 +97,7 @@ def test_a_check_of_an_edit_stores_nothing(journal: SqliteJournal, execution: Ex
     assert (found.parked.payload, found.revision) == (PAYLOAD, 1)
 
 
-def test_a_document_of_five_megabytes_is_edited_in_one_field(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_document_of_five_megabytes_is_edited_in_one_field(journal: AnyJournal, execution: Execution) -> None:
     (letter,) = settle(journal, execution, [parked(1, payload={**PAYLOAD, "Phone": "x" * 5_000_000})])
     journal.repair(letter, {"Id": "002"})
     found = journal.dead_letter(letter)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +10,13 @@ from dative.clock import ManualClock
 from dative.ids import DeadLetterId, ProcessName
 from dative_atom.journal.contract import Execution, ExecutionState
 from dative_atom.journal.letters import LetterChange, Retry, Selection
-from dative_atom.journal.sqlite import SqliteJournal
 
 from tests.journal.letters import PAYLOAD, again, parked, refused, reported, settle
+from tests.journal.places import AnyJournal, Place
 
 
 def test_a_letter_that_fails_again_keeps_its_document_and_all_attempts(
-    journal: SqliteJournal, execution: Execution
+    journal: AnyJournal, execution: Execution
 ) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     journal.repair(letter, {"Id": "002"}, actor="anna")
@@ -39,7 +38,7 @@ def test_a_letter_that_fails_again_keeps_its_document_and_all_attempts(
 
 
 def test_letters_that_a_retry_did_not_settle_wait_again_and_the_controller_is_told(
-    journal: SqliteJournal, execution: Execution
+    journal: AnyJournal, execution: Execution
 ) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     retry = again(execution, retry_of=[letter])
@@ -50,14 +49,14 @@ def test_letters_that_a_retry_did_not_settle_wait_again_and_the_controller_is_to
     assert [(one.state, one.revision) for one in told] == [("waiting", 1), ("retrying", 2), ("waiting", 3)]
 
 
-def start(journal: SqliteJournal, selection: Selection | None = None, **changes: Any) -> str:
+def start(journal: AnyJournal, selection: Selection | None = None, **changes: Any) -> str:
     retry = Retry("R1", ProcessName("sync"), selection or Selection(), "anna", journal.clock.now(), **changes)
     assert journal.start_retry(retry)
     return retry.retry_id
 
 
 def test_a_retry_takes_every_letter_once_whatever_becomes_of_it(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock
+    journal: AnyJournal, execution: Execution, clock: ManualClock
 ) -> None:
     everything = settle(journal, execution, [parked(number) for number in range(7)])
     retry_id = start(journal, chunk=3)
@@ -79,19 +78,19 @@ def test_a_retry_takes_every_letter_once_whatever_becomes_of_it(
     assert journal.retries() == []
 
 
-def _planned(journal: SqliteJournal, execution: Execution) -> Execution:
+def _planned(journal: AnyJournal, execution: Execution) -> Execution:
     assert journal.plan(execution)
     return execution
 
 
 def test_a_chunk_and_how_far_the_retry_is_survive_a_kill_together(
-    journal: SqliteJournal, execution: Execution, tmp_path: Path, clock: ManualClock
+    journal: AnyJournal, execution: Execution, place: Place
 ) -> None:
     settle(journal, execution, [parked(number) for number in range(4)])
     retry_id = start(journal, chunk=2)
     first = journal.next_chunk(retry_id, again(execution, 1))
     journal.close()  # a kill from here on
-    reopened = SqliteJournal(tmp_path / "journal.db", clock)
+    reopened = place.open()
     (found,) = reopened.retries()
     assert first is not None
     assert (found.execution_id, found.taken, found.after) == (first.execution_id, 2, first.retry_of[-1])
@@ -102,7 +101,7 @@ def test_a_chunk_and_how_far_the_retry_is_survive_a_kill_together(
     reopened.close()
 
 
-def test_a_chunk_holds_a_bounded_number_of_bytes(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_chunk_holds_a_bounded_number_of_bytes(journal: AnyJournal, execution: Execution) -> None:
     big = {"Id": "x" * 12_000_000}
     settle(journal, execution, [parked(number, payload=big) for number in range(4)], types=None)
     chunk = journal.next_chunk(start(journal), again(execution))
@@ -110,7 +109,7 @@ def test_a_chunk_holds_a_bounded_number_of_bytes(journal: SqliteJournal, executi
     assert len(chunk.retry_of) == 2
 
 
-def test_a_letter_may_be_discarded_before_its_chunk_is_taken(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_letter_may_be_discarded_before_its_chunk_is_taken(journal: AnyJournal, execution: Execution) -> None:
     letters = settle(journal, execution, [parked(number) for number in range(3)])
     retry_id = start(journal, Selection(ids=letters), chunk=2)
     assert journal.next_chunk(retry_id, again(execution, 1)) is not None
@@ -118,7 +117,7 @@ def test_a_letter_may_be_discarded_before_its_chunk_is_taken(journal: SqliteJour
     assert journal.next_chunk(retry_id, again(execution, 2)) is None
 
 
-def test_a_retry_that_was_ended_takes_nothing_more(journal: SqliteJournal, execution: Execution) -> None:
+def test_a_retry_that_was_ended_takes_nothing_more(journal: AnyJournal, execution: Execution) -> None:
     settle(journal, execution, [parked(1)])
     retry_id = start(journal)
     ended = journal.end_retry(retry_id, "stopped", {"code": "x"})
@@ -128,9 +127,7 @@ def test_a_retry_that_was_ended_takes_nothing_more(journal: SqliteJournal, execu
     assert not journal.start_retry(ended)
 
 
-def test_a_selection_takes_what_fits_all_of_it(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock
-) -> None:
+def test_a_selection_takes_what_fits_all_of_it(journal: AnyJournal, execution: Execution, clock: ManualClock) -> None:
     letters = settle(journal, execution, [parked(0), parked(1, queue="other"), parked(2, code="database.rejected")])
     by_document = {one.parked.document: one.dead_letter_id for one in journal.dead_letters()}
     journal.change_letters(Selection(ids=[by_document[0]]), LetterChange("assign", "bob", assignee="anna"))
@@ -150,7 +147,7 @@ def test_a_selection_takes_what_fits_all_of_it(
     assert [sum(journal.count_letters(selection).values()) for selection, _ in cases] == [count for _, count in cases]
 
 
-def test_named_letters_are_changed_all_or_not_at_all(journal: SqliteJournal, execution: Execution) -> None:
+def test_named_letters_are_changed_all_or_not_at_all(journal: AnyJournal, execution: Execution) -> None:
     first, second = settle(journal, execution, [parked(0), parked(1)])
     discard = LetterChange("discard", "anna", "sold")
     journal.change_letters(Selection(ids=[first]), discard)
@@ -166,7 +163,7 @@ def test_named_letters_are_changed_all_or_not_at_all(journal: SqliteJournal, exe
     assert [one.dead_letter_id for one in journal.dead_letters()] == [second]
 
 
-def test_many_are_changed_in_bounded_steps(journal: SqliteJournal, execution: Execution) -> None:
+def test_many_are_changed_in_bounded_steps(journal: AnyJournal, execution: Execution) -> None:
     settle(journal, execution, [parked(number) for number in range(12)])
     for change in (LetterChange("assign", "bob", assignee="anna"), LetterChange("discard", "anna", "sold")):
         steps, after, done = [], "", False
@@ -184,7 +181,7 @@ def test_many_are_changed_in_bounded_steps(journal: SqliteJournal, execution: Ex
     ]
 
 
-STATES: list[tuple[str, Callable[[SqliteJournal, DeadLetterId, Execution], object]]] = [
+STATES: list[tuple[str, Callable[[AnyJournal, DeadLetterId, Execution], object]]] = [
     ("retrying", lambda journal, letter, execution: journal.retry([letter], again(execution, retry_of=[letter]))),
     ("discarded", lambda journal, letter, _: journal.change_letters(
         Selection(ids=[letter]), LetterChange("discard", "anna", "sold"))),
@@ -195,7 +192,7 @@ STATES: list[tuple[str, Callable[[SqliteJournal, DeadLetterId, Execution], objec
 
 @pytest.mark.parametrize(("state", "bring"), STATES, ids=[state for state, _ in STATES])
 def test_a_letter_in_another_state_refuses_every_change(
-    journal: SqliteJournal, execution: Execution, state: str, bring: Callable[..., object]
+    journal: AnyJournal, execution: Execution, state: str, bring: Callable[..., object]
 ) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     bring(journal, letter, execution)

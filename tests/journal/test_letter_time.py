@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import msgspec
+import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dative.clock import ManualClock
 from dative_atom.journal import sqlite_schema
@@ -16,15 +17,17 @@ from dative_atom.journal.letters import LetterChange, Selection
 from dative_atom.journal.sqlite import SqliteJournal
 
 from tests.journal.letters import DAY_S, PAYLOAD, again, parked, reported, settle
+from tests.journal.places import AnyJournal
 
 
-def house(journal: SqliteJournal) -> None:
+def house(journal: AnyJournal) -> None:
     while not journal.keep_house().idle:
         pass
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_a_letter_is_announced_a_day_before_it_expires_and_then_destroyed_with_its_record_kept(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock, tmp_path: Path
+    journal: AnyJournal, execution: Execution, clock: ManualClock, tmp_path: Path
 ) -> None:
     long = {**PAYLOAD, "Phone": "x" * 20_000}
     settle(journal, execution, [parked(1, payload=long), parked(2, payload=long)])
@@ -58,7 +61,7 @@ def test_a_letter_is_announced_a_day_before_it_expires_and_then_destroyed_with_i
 
 
 def test_letters_whose_day_passed_while_the_atom_was_off_get_a_day_more(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock
+    journal: AnyJournal, execution: Execution, clock: ManualClock
 ) -> None:
     settle(journal, execution, [parked(1), parked(2, keep_s=3600.0)])
     clock.advance(40 * DAY_S)
@@ -74,7 +77,7 @@ def test_letters_whose_day_passed_while_the_atom_was_off_get_a_day_more(
 
 
 def test_keeping_a_letter_longer_is_announced_anew(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock
+    journal: AnyJournal, execution: Execution, clock: ManualClock
 ) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     clock.advance(29 * DAY_S)
@@ -89,7 +92,7 @@ def test_keeping_a_letter_longer_is_announced_anew(
 
 
 def test_a_letter_that_is_retried_does_not_expire_meanwhile(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock
+    journal: AnyJournal, execution: Execution, clock: ManualClock
 ) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     clock.advance(29 * DAY_S)
@@ -104,7 +107,7 @@ def test_a_letter_that_is_retried_does_not_expire_meanwhile(
 
 
 def test_the_document_of_an_ended_letter_goes_with_its_keep_and_its_record_much_later(
-    journal: SqliteJournal, execution: Execution, clock: ManualClock
+    journal: AnyJournal, execution: Execution, clock: ManualClock
 ) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     journal.change_letters(Selection(ids=[letter]), LetterChange("discard", "anna", "sold"))
@@ -124,7 +127,7 @@ def test_the_document_of_an_ended_letter_goes_with_its_keep_and_its_record_much_
     assert journal.letter_profile(letter) is None
 
 
-def test_history_is_bounded_and_keeps_the_first_failure(journal: SqliteJournal, execution: Execution) -> None:
+def test_history_is_bounded_and_keeps_the_first_failure(journal: AnyJournal, execution: Execution) -> None:
     (letter,) = settle(journal, execution, [parked(1)])
     for number in range(HISTORY_MAX + 5):
         journal.repair(letter, {"Id": f"{number}"}, actor=f"person {number}")

@@ -29,6 +29,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ulid import ULID
 
+from tests.journal.places import AnyJournal, Place
+
 MESSAGE_BYTES_MAX = 1024 * 1024
 
 
@@ -54,7 +56,7 @@ def settlement(execution: Execution, letters: list[ParkedDocument], batch: int =
     return Settlement(execution.execution_id, execution.stream, batch, None, end, counts, dead_letters=letters)
 
 
-def told(journal: SqliteJournal) -> list[types_pb2.DeadLetter]:
+def told(journal: AnyJournal) -> list[types_pb2.DeadLetter]:
     records = [
         telemetry_pb2.Record.FromString(one.body) for one in journal.outbox(0, rows_max=10_000, bytes_max=1 << 30)
     ]
@@ -77,7 +79,7 @@ MIXED = [
 ]
 
 
-def test_each_letter_is_stored_with_what_is_its_own(journal: SqliteJournal, execution: Execution) -> None:
+def test_each_letter_is_stored_with_what_is_its_own(journal: AnyJournal, execution: Execution) -> None:
     journal.settle(settlement(execution, MIXED))
     found = sorted(journal.dead_letters(), key=lambda letter: letter.parked.document)
     for letter, document in zip(found, MIXED, strict=True):
@@ -94,9 +96,7 @@ def test_each_letter_is_stored_with_what_is_its_own(journal: SqliteJournal, exec
         assert (letter.state, letter.attempts, letter.revision) == ("waiting", 1, 1)
 
 
-def test_the_controller_is_told_of_each_letter_what_is_stored_of_it(
-    journal: SqliteJournal, execution: Execution
-) -> None:
+def test_the_controller_is_told_of_each_letter_what_is_stored_of_it(journal: AnyJournal, execution: Execution) -> None:
     journal.settle(settlement(execution, MIXED))
     messages = {one.dead_letter_id: one for one in told(journal)}
     assert len(messages) == len(MIXED)
@@ -106,7 +106,8 @@ def test_the_controller_is_told_of_each_letter_what_is_stored_of_it(
         assert messages[letter.dead_letter_id] == expected
 
 
-def test_a_payload_is_opened_and_destroyed_alone(journal: SqliteJournal, execution: Execution, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_payload_is_opened_and_destroyed_alone(journal: AnyJournal, execution: Execution, tmp_path: Path) -> None:
     journal.settle(settlement(execution, [parked(number) for number in range(3)]))
     first, second, third = (letter.dead_letter_id for letter in journal.dead_letters())
     journal.change_letters(Selection(ids=[first]), LetterChange("expire", "anna"))
@@ -122,7 +123,7 @@ def test_a_payload_is_opened_and_destroyed_alone(journal: SqliteJournal, executi
 
 
 def test_a_retried_document_waits_as_the_letter_it_was_beside_new_ones(
-    journal: SqliteJournal, execution: Execution
+    journal: AnyJournal, execution: Execution
 ) -> None:
     journal.settle(settlement(execution, [parked(7)]))
     (first,) = journal.dead_letters()
@@ -179,12 +180,11 @@ def test_few_bytes_do_not_become_many() -> None:
 # Parks batches as fast as it can and says each on stdout after it is settled.
 PARKER = """
 import sys
-from pathlib import Path
 from dative.clock import SystemClock
 from dative_atom.journal.contract import Counts, ParkedDocument, Settlement
-from dative_atom.journal.sqlite import SqliteJournal
-journal = SqliteJournal(Path(sys.argv[1]), SystemClock())
-execution_id = sys.argv[2]
+from dative_atom.journal.open import open_journal
+journal = open_journal(sys.argv[-2], SystemClock(), key=sys.argv[-1])
+execution_id = sys.argv[1]
 first = journal.resume(execution_id).batch
 for batch in range(first, first + 100_000):
     letters = [ParkedDocument(n, "q", "s", "c", f"r {n % 3}", "f", {"n": n}, [], {}, 86400.0)
@@ -196,14 +196,15 @@ for batch in range(first, first + 100_000):
 """
 
 
-def test_a_kill_loses_no_letter_and_doubles_none(journal: SqliteJournal, execution: Execution, tmp_path: Path) -> None:
+def test_a_kill_loses_no_letter_and_doubles_none(journal: AnyJournal, execution: Execution, place: Place) -> None:
     for _ in range(3):
-        arguments = [sys.executable, "-c", PARKER, str(tmp_path / "journal.db"), execution.execution_id]
+        arguments = [sys.executable, "-c", PARKER, execution.execution_id, *place.arguments]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for _ in range(5):
                 process.stdout.readline()
             os.kill(process.pid, signal.SIGKILL)
+        place.quiet()
         documents = list(range(journal.resume(execution.execution_id).counts.dead_lettered))
         assert documents
         kept = journal.dead_letters(limit=1_000_000)
@@ -212,9 +213,9 @@ def test_a_kill_loses_no_letter_and_doubles_none(journal: SqliteJournal, executi
 
 
 def test_what_settles_is_what_is_prepared_on_disk_whoever_prepared_it(
-    journal: SqliteJournal, execution: Execution, tmp_path: Path, clock: ManualClock
+    journal: AnyJournal, execution: Execution, place: Place
 ) -> None:
-    other = SqliteJournal(tmp_path / "journal.db", clock)
+    other = place.open()
     journal.prepare(settlement(execution, [parked(1)]))
     other.prepare(settlement(execution, [parked(2)]))
     journal.settle(execution_id=execution.execution_id)
@@ -226,6 +227,7 @@ def test_what_settles_is_what_is_prepared_on_disk_whoever_prepared_it(
     other.close()
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_letters_of_the_version_before_move_into_the_new_table_whole(
     first_version: Path, execution: Execution, clock: ManualClock
 ) -> None:

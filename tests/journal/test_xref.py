@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from dative.clock import ManualClock
 from dative.errors import DativeError
 from dative.v1 import telemetry_pb2
 from dative_atom.journal.contract import LinkRows
-from dative_atom.journal.sqlite import SqliteJournal
+
+from tests.journal.places import AnyJournal, Place
 
 
-def rows(journal: SqliteJournal, table: str) -> list[dict[str, str | None]]:
+def rows(journal: AnyJournal, table: str) -> list[dict[str, str | None]]:
     return [row for _, row in journal.xref_page(table)]
 
 
-def events(journal: SqliteJournal) -> Counter[str]:
+def events(journal: AnyJournal) -> Counter[str]:
     found: Counter[str] = Counter()
     for record in journal.outbox(0):
         event = telemetry_pb2.Record.FromString(record.body).event
@@ -27,7 +26,7 @@ def events(journal: SqliteJournal) -> Counter[str]:
     return found
 
 
-def test_links_of_some_columns_meet_in_one_row_of_many_columns(journal: SqliteJournal) -> None:
+def test_links_of_some_columns_meet_in_one_row_of_many_columns(journal: AnyJournal) -> None:
     journal.xref_load(LinkRows("a", {"crm": ["1"], "erp": ["E1"], "wms": ["W1"]}))
     journal.xref_load(LinkRows("a", {"crm": ["2"], "erp": ["E2"]}))
     journal.xref_load(LinkRows("a", {"crm": ["2"], "wms": ["W2"]}))
@@ -41,7 +40,7 @@ def test_links_of_some_columns_meet_in_one_row_of_many_columns(journal: SqliteJo
     assert events(journal) == {}, "nothing gave way"
 
 
-def test_rows_that_came_apart_and_agree_become_one(journal: SqliteJournal) -> None:
+def test_rows_that_came_apart_and_agree_become_one(journal: AnyJournal) -> None:
     journal.xref_load(LinkRows("a", {"crm": ["1"], "wms": ["W"]}))
     journal.xref_load(LinkRows("a", {"erp": ["E"], "hr": ["H"]}))
     journal.xref_load(LinkRows("a", {"crm": ["1"], "erp": ["E"]}))
@@ -66,13 +65,13 @@ def test_a_row_that_meets_another_does_what_its_table_says(journal, unique, conf
     assert {kind: min(count, 1) for kind, count in events(journal).items()} == told
 
 
-def test_of_several_rows_of_one_key_a_lookup_gives_the_last_written(journal: SqliteJournal) -> None:
+def test_of_several_rows_of_one_key_a_lookup_gives_the_last_written(journal: AnyJournal) -> None:
     journal.xref_load(LinkRows("a", {"crm": ["A", "A"], "erp": ["1", "2"]}, None))
     assert journal.xref_lookup("a", ("crm",), "erp", ["A"]) == {"A": "2"}
     assert dict(journal.xref_all("a", ("crm",), "erp")) == {"A": "2"}
 
 
-def test_conflicts_are_known_before_anything_is_written(journal: SqliteJournal) -> None:
+def test_conflicts_are_known_before_anything_is_written(journal: AnyJournal) -> None:
     journal.xref_load(LinkRows("a", {"crm": ["A", "B"], "erp": ["1", "2"]}))
     asked = LinkRows("a", {"crm": ["A", "A", "C", "D", "D"], "erp": ["1", "9", "2", "4", "5"]}, (), "error")
     assert journal.xref_conflicts(asked) == [1, 2, 4]
@@ -80,7 +79,7 @@ def test_conflicts_are_known_before_anything_is_written(journal: SqliteJournal) 
     assert len(rows(journal, "a")) == 2
 
 
-def test_a_table_that_is_declared_unique_later_says_which_column_is_not(journal: SqliteJournal) -> None:
+def test_a_table_that_is_declared_unique_later_says_which_column_is_not(journal: AnyJournal) -> None:
     journal.xref_load(LinkRows("a", {"crm": ["A", "A"], "erp": ["1", "2"]}, None))
     with pytest.raises(DativeError) as refused:
         journal.xref_load(LinkRows("a", {"crm": ["B"], "erp": ["3"]}))
@@ -93,7 +92,7 @@ def test_a_table_that_is_declared_unique_later_says_which_column_is_not(journal:
     ]
 
 
-def test_a_lookup_by_two_columns_finds_the_row_that_has_both(journal: SqliteJournal) -> None:
+def test_a_lookup_by_two_columns_finds_the_row_that_has_both(journal: AnyJournal) -> None:
     journal.xref_load(LinkRows("a", {"site": ["S", "S", "T"], "no": ["1", "2", "1"], "id": ["x", "y", "z"]}, None))
     assert journal.xref_lookup("a", ("site", "no"), "id", ["S\x1f2", "T\x1f1", "T\x1f2"]) == {
         "S\x1f2": "y",
@@ -102,10 +101,8 @@ def test_a_lookup_by_two_columns_finds_the_row_that_has_both(journal: SqliteJour
 
 
 @pytest.mark.parametrize("conflict", ["replace", "error"])
-def test_ten_thousand_concurrent_links_that_conflict_leave_each_value_once(
-    tmp_path: Path, clock: ManualClock, conflict: str
-) -> None:
-    journals = [SqliteJournal(tmp_path / "journal.db", clock) for _ in range(4)]
+def test_ten_thousand_concurrent_links_that_conflict_leave_each_value_once(place: Place, conflict: str) -> None:
+    journals = [place.open() for _ in range(4)]
     batches = 25
 
     def link(number: int) -> None:
@@ -130,11 +127,11 @@ def test_ten_thousand_concurrent_links_that_conflict_leave_each_value_once(
         journal.close()
 
 
-def test_numbers_taken_by_several_at_once_are_given_once(tmp_path: Path, clock: ManualClock) -> None:
-    journals = [SqliteJournal(tmp_path / "journal.db", clock) for _ in range(4)]
+def test_numbers_taken_by_several_at_once_are_given_once(place: Place) -> None:
+    journals = [place.open() for _ in range(4)]
     taken: list[int] = []
 
-    def take(journal: SqliteJournal) -> None:
+    def take(journal: AnyJournal) -> None:
         for _ in range(25):
             first = journal.sequence_take("no", 4, 100, 10)
             taken.extend(range(first, first + 40, 10))

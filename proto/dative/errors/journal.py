@@ -68,3 +68,33 @@ UNKNOWN_XREF = Code(
     "No cross-reference table of that name, or no such column, is on this atom.",
     "List what there is: dative-atom xref list.",
 )
+UNAVAILABLE = Code(
+    "journal.unavailable",
+    "UNAVAILABLE",
+    "The PostgreSQL server that holds the molecule's journal does not answer, or has just been restarted.",
+    "Nothing to do if it comes back: the call is tried again. Else look at the server: dative-atom doctor.",
+)
+REFUSED = Code(
+    "journal.refused",
+    "PERMISSION_DENIED",
+    "The PostgreSQL server does not accept the journal's user, password or database.",
+    "Check the molecule's journal: its user needs a database and the right to create a schema in it.",
+)
+KEY_TOO_LONG = Code(
+    "journal.key_too_long",
+    "INVALID_ARGUMENT",
+    "A value is longer than a key of PostgreSQL can be, about 2,700 bytes: of a cross-reference or a ledger.",
+    "Use a shorter field as key.",
+)
+ADDRESS_INVALID = Code(
+    "journal.address_invalid",
+    "INVALID_ARGUMENT",
+    "The address of the journal is neither a path nor one of a PostgreSQL database without a password in it.",
+    "Write it as postgresql://user@host/database, and give the password as a secret.",
+)
+KEY_WANTED = Code(
+    "journal.key_wanted",
+    "UNAVAILABLE",
+    "This atom waits for a member that holds the journal's key: it seals it for every member that the environment admits.",
+    "Start a member that has worked in this molecule before, and see that this atom is approved: dative atom list.",
+)

@@ -53,7 +53,7 @@ from dative_atom.agent.running import Running, RunningSettings
 from dative_atom.agent.schedule import FileRecord, Scheduler
 from dative_atom.agent.supervise import Supervisor
 from dative_atom.agent.worker import COMMAND
-from dative_atom.journal.sqlite import SqliteJournal
+from dative_atom.journal.open import open_journal
 
 UPKEEP_EVERY_S = 60.0
 HOUSEKEEPING_MAX = 20
@@ -81,7 +81,7 @@ class Agent:
         self.fingerprint = seal_key.fingerprint
         self.molecule = MoleculeSide(directory, self.identity.atom_id)
         self.connection = Connection(directory, self.identity, clock, config.proxy)
-        self.books = Books(SqliteJournal(directory.journal, clock))
+        self.books = Books(open_journal(directory.journal, clock))
         self.journal = self.books.journal
         self.reporter = Reporter(self.books, self.identity, clock)
         self.health = Health(clock)
@@ -191,7 +191,7 @@ class Agent:
     def _running_settings(self) -> RunningSettings:
         config = self._config
         return RunningSettings(
-            journal_path=self._directory.journal,
+            journal=str(self._directory.journal),
             crashes_max=config.crashes_max,
             memory_bytes=config.worker_memory_mb << 20,
             allows=config.allows,

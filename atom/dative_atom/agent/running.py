@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from dative.errors import DativeError
 from dative.errors.agent import EXECUTION_STUCK, WORKER_CRASHED, WORKER_KILLED
@@ -37,11 +36,17 @@ _BATCH_ROWS = "batch_rows"
 
 @dataclass(frozen=True)
 class RunningSettings:
-    """See `config.Config`. damaged: told of a process whose blobs did not verify; ended: that one is over."""
+    """See `config.Config`. journal: its address, and what opens it, as RunExecution has them.
 
-    journal_path: Path
+    damaged: told of a process whose blobs did not verify; ended: that one is over.
+    """
+
+    journal: str
     crashes_max: int
     memory_bytes: int
+    journal_secret: str = field(default="", repr=False)
+    journal_key: str = ""
+    journal_owner: str = ""
     allows: Sequence[str] = ()
     damaged: Callable[[str, DativeError], None] = lambda _process, _error: None
     ended: Callable[[], None] = lambda: None
@@ -189,7 +194,10 @@ class Running:
             bindings=prepared.bindings,
             environment_id=identity.environment_id,
             environment=environment.environment,
-            journal=str(self._settings.journal_path),
+            journal=self._settings.journal,
+            journal_secret=self._settings.journal_secret,
+            journal_key=self._settings.journal_key,
+            journal_owner=self._settings.journal_owner,
             traceparent=execution.traceparent,
             keep_trace=execution.keep_trace,
             parameters={**overrides, **execution.parameters},

@@ -97,11 +97,11 @@ async def leave(root: Path, *, force: bool, keep_journal: bool) -> str:
 
 
 def _refuse_with_records(directory: DataDir) -> None:
-    from dative_atom.journal.sqlite import SqliteJournal
+    from dative_atom.journal.open import open_journal
 
     if not directory.journal.exists():
         return
-    journal = SqliteJournal(directory.journal, SystemClock())
+    journal = open_journal(directory.journal, SystemClock())
     try:
         records, unfinished = journal.spooled()[0], len(journal.unfinished())
     finally:

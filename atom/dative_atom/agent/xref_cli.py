@@ -26,11 +26,11 @@ def _journal(given: str | None) -> Iterator[Journal]:
 
     from dative_atom.agent.identity import read_identity
     from dative_atom.agent.paths import DataDir
-    from dative_atom.journal.sqlite import SqliteJournal
+    from dative_atom.journal.open import open_journal
 
     directory = DataDir(directory_of(given))
     read_identity(directory)
-    journal = SqliteJournal(directory.journal, SystemClock())
+    journal = open_journal(directory.journal, SystemClock())
     try:
         yield journal
     finally:

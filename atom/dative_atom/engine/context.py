@@ -39,6 +39,7 @@ from dative_atom.engine.plan import Called, Context, Plan
 from dative_atom.engine.sources.source import DeadLetterSource, ReaderSource, Source
 from dative_atom.engine.sources.starts import CALLER, CallerSource, NothingSource
 from dative_atom.engine.sources.units import units_of
+from dative_atom.journal.address import folder_of
 from dative_atom.journal.contract import Execution, Journal
 
 BATCH_ROWS_PARAMETER: Final = "batch_rows"
@@ -220,7 +221,7 @@ def open_execution(
     source = _source(process, execution, journal, connections, context, ledger)
     changes = changes_step(process)
     if changes is not None and not execution.retry_of:
-        owner, folder = f"{execution.stream}/{changes.id}", Path(message.journal).parent
+        owner, folder = f"{execution.stream}/{changes.id}", folder_of(message.journal, message.journal_key)
         source = ChangesSource(source, changes_of(changes), owner, journal, database.session(), folder)
     if not execution.retry_of:
         # Retried documents have no neighbours any more that they could be kept together with.

@@ -52,6 +52,12 @@ def parsed(address: str | Path) -> Path | Address:
     return Address(urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(options), "")), schema)
 
 
+def folder_of(address: str | Path, key: str | Path) -> Path:
+    """Where on this host a worker may put what does not fit its memory: beside the journal, or beside its key."""
+    place = parsed(address)
+    return (Path(key) if isinstance(place, Address) else place).parent
+
+
 def shared(address: str | Path) -> bool:
     """Whether members on other hosts can open it too. Errors: journal.address_invalid."""
     return isinstance(parsed(address), Address)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 from dative.clock import Clock
 
@@ -11,7 +9,7 @@ from dative_atom.engine.dry.dry_run import dry_run
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Connect, Surroundings
-from dative_atom.journal.sqlite import SqliteJournal
+from dative_atom.worker.journals import journal_of
 from dative_atom.worker.memory import limit_growth
 from dative_atom.worker.protocol import DryRan, DryRun
 
@@ -20,8 +18,7 @@ def dry_ran(message: DryRun, connect: Connect, clock: Clock, control: Control) -
     """The answer, whatever happens. control: cancels it, as an execution."""
     try:
         limit_growth(message.execution.limits.memory_bytes)
-        journal = SqliteJournal(Path(message.execution.journal), clock)
-        try:
+        with journal_of(message.execution, clock) as journal:
             found = dry_run(
                 message.execution,
                 journal,
@@ -29,8 +26,6 @@ def dry_ran(message: DryRun, connect: Connect, clock: Clock, control: Control) -
                 message.shown_max,
                 message.documents_max,
             )
-        finally:
-            journal.close()
     except Exception as error:  # noqa: BLE001 - the worker outlives every question; the agent is told
         return DryRan(message.request_id, b"", failure_of(error, cancelled=control.cancelled))
     return DryRan(message.request_id, msgspec.json.encode(found.as_json()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from dative.ids import DeadLetterId, ExecutionId, ProcessName
 from dative_atom.engine.dry.rehearsal import Connect, Outcome, rehearse
 from dative_atom.engine.failures import failure_of
 from dative_atom.journal.contract import Execution
-from dative_atom.journal.sqlite import SqliteJournal
+from dative_atom.worker.journals import journal_of
 from dative_atom.worker.memory import limit_growth
 from dative_atom.worker.protocol import Rehearse, Rehearsed, RunExecution
 
@@ -31,13 +30,10 @@ def rehearsed(message: Rehearse, connect: Connect, clock: Clock) -> Rehearsed:
 
 def _rehearse(message: Rehearse, connect: Connect, clock: Clock) -> Outcome:
     limit_growth(message.execution.limits.memory_bytes)
-    journal = SqliteJournal(Path(message.execution.journal), clock)
-    try:
+    with journal_of(message.execution, clock) as journal:
         letter = journal.check_repair(DeadLetterId(message.dead_letter_id), _fields(message.fields))
         execution = _as_if(message.execution, message.stream, letter.dead_letter_id, letter.process, clock.now())
         return rehearse(message.execution, execution, letter, journal, connect, clock, reveal=message.reveal)
-    finally:
-        journal.close()
 
 
 def _as_if(

@@ -14,7 +14,6 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +29,8 @@ from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Connect, Surroundings, run_execution
 from dative_atom.journal.contract import Counts, ExecutionState
-from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.worker.dry_runs import dry_ran
+from dative_atom.worker.journals import journal_of
 from dative_atom.worker.letters import rehearsed
 from dative_atom.worker.memory import limit_growth
 from dative_atom.worker.profiles import looked
@@ -177,16 +176,13 @@ class Worker:
         log = self._log.bind(execution_id=message.execution_id)
         try:
             limit_growth(message.limits.memory_bytes)
-            journal = SqliteJournal(Path(message.journal), self._clock, reach)
-            try:
+            with journal_of(message, self._clock, reach) as journal:
                 progress = _Progress(self, message.execution_id, self._clock)
                 ended = run_execution(
                     message,
                     journal,
                     Surroundings(self._clock, self._connect, control, progress=progress.settled),
                 )
-            finally:
-                journal.close()
         except Exception as error:  # noqa: BLE001 - the worker outlives every execution; the agent is told
             failure = failure_of(error, cancelled=control.cancelled)
             log.error("run.broken", **failure)  # noqa: TRY400 - a traceback may hold values

@@ -51,7 +51,8 @@ class RunExecution(msgspec.Struct, frozen=True, tag="run"):
     artifacts: artifact name -> path. process: the artifact with the process' canonical JSON.
     resource: OpenTelemetry resource attributes (service.instance.id, dative.atom.id, …).
     traceparent: of the caller, empty for a new root. overrides: parameter -> value.
-    allows: what the atom lets a process do beyond its rights: "scripts".
+    allows: what the atom lets a process do beyond its rights: "scripts". journal: see `journal.open`, as its secret, the
+    file with its key, and its owner.
     """
 
     execution_id: str
@@ -71,6 +72,12 @@ class RunExecution(msgspec.Struct, frozen=True, tag="run"):
     atom_id: str = ""
     allows: list[str] = []
     keys: Keys = Keys()
+    journal_secret: str = ""
+    journal_key: str = ""
+    journal_owner: str = ""
+
+    def __repr__(self) -> str:
+        return f"RunExecution(execution_id={self.execution_id!r}, process={self.process!r})"
 
 
 class CancelExecution(msgspec.Struct, frozen=True, tag="cancel"):

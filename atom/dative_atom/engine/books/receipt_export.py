@@ -15,7 +15,7 @@ from dative.receipts import FORMATS, About, Receipt, lines, receipts
 from dative.v1 import agent_pb2
 
 from dative_atom.journal.contract import Journal, ReceiptRecord
-from dative_atom.journal.sqlite import SqliteJournal
+from dative_atom.journal.open import open_journal
 
 
 def receipts_of_execution(journal: Journal, execution_id: ExecutionId) -> Iterator[Receipt]:
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("execution")
     parser.add_argument("--output", choices=FORMATS, default="table")
     given = parser.parse_args(arguments)
-    journal = SqliteJournal(given.journal, SystemClock())
+    journal = open_journal(given.journal, SystemClock())
     try:
         for line in lines(receipts_of_execution(journal, ExecutionId(given.execution)), given.output):
             sys.stdout.write(line + "\n")

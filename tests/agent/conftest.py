@@ -35,6 +35,7 @@ def _beside(name: str) -> ModuleType:
 
 
 waiting, authority, fake_controller = _beside("waiting"), _beside("authority"), _beside("fake_controller")
+_beside("parked")  # tests import it as `agent_parked`
 HandClock, until, move = waiting.HandClock, waiting.until, waiting.move
 FakeController, process_json = fake_controller.FakeController, fake_controller.process_json
 

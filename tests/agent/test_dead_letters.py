@@ -7,64 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from dative.ids import new_id
+from agent_parked import PAYLOAD, park
 from dative.secrets import SealKey, open_sealed, seal, seal_info
 from dative.v1 import agent_pb2, types_pb2
 from dative_atom.agent import identity as identities
 from dative_atom.agent.letters import PAYLOAD_BYTES_MAX, abridge
 from dative_atom.agent.retries import chunk_of
-from dative_atom.journal.contract import Counts, Execution, ExecutionState, Settlement
-from dative_atom.journal.letters import ParkedDocument, Profile
-
-PAYLOAD = {"Id": "001", "Phone": "555-0100", "since": "31/31/2020"}
-TYPES = {"Id": "string", "Phone": "string", "since": "string"}
-
-
-def park(agent, count: int = 1, payload: dict[str, Any] | None = None, queue: str = "q") -> list[str]:
-    """Dead letters in the journal, as one execution leaves them; returns their ids, oldest first."""
-    now = agent.clock.now()
-    execution = Execution(
-        execution_id=new_id(now),
-        process="a",
-        process_version=1,
-        stream="env1/a",
-        trigger="manual",
-        planned_at=now,
-        manifest_digest=agent.bundles.active.manifest.digest,
-    )
-    before = {one.dead_letter_id for one in agent.journal.dead_letters(state=None, limit=100_000)}
-    agent.journal.plan(execution)
-    agent.journal.begin(execution.execution_id, now)
-    parked = [
-        ParkedDocument(
-            document=number,
-            queue=queue,
-            step="upsert",
-            code="expression.cast_failed",
-            reason="since is no date",
-            field="since",
-            payload=payload or PAYLOAD,
-            classified=("Phone",),
-            keys={"Id": "001"},
-            keep_s=30 * 86_400.0,
-        )
-        for number in range(count)
-    ]
-    agent.journal.settle(
-        Settlement(
-            execution_id=execution.execution_id,
-            stream="env1/a",
-            batch=0,
-            position=b"{}",
-            documents_end=count,
-            counts=Counts(read=count, dead_lettered=count, batches=1),
-            dead_letters=parked,
-            profile=Profile(TYPES, b""),
-        )
-    )
-    agent.journal.finish(execution.execution_id, ExecutionState.PARTIAL, now, None)
-    after = agent.journal.dead_letters(state=None, limit=100_000)
-    return [one.dead_letter_id for one in after if one.dead_letter_id not in before]
 
 
 def states(agent) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
+from agent_parked import PAYLOAD, park
 from dative.bundle.keys import SigningKey
 from dative.secrets import MaskKeys, Recipient, SealKey, open_sealed, seal_info, seal_values
 from dative.secrets.mask_keys import MASK_KEY, VAULT_READER
@@ -42,6 +44,7 @@ async def vault(joined, controller, tools):
             wanted = agent_pb2.RevealToken(token=token, reader_public_key=key.public_raw)
             return await controller.answer(controller.command(reveal_token=wanted)), reader
 
+        ask.agent, ask.reader = agent, reader
         yield ask
 
 
@@ -62,3 +65,18 @@ async def test_a_key_that_the_bundle_does_not_name_is_refused_whoever_sends_it(v
 async def test_an_unknown_token_is_told_apart(vault):
     assert (await vault(token="tok_ffffffffffffffffffff"))[0].status.code == "vault.token_unknown"
     assert (await vault(token="Ada"))[0].status.code == "vault.token_malformed"
+
+
+async def test_a_dead_letter_is_revealed_to_an_admitted_reader_alone_once_the_bundle_names_any(vault, controller):
+    (letter,) = park(vault.agent)
+
+    async def show(key: SealKey, *, reveal: bool) -> agent_pb2.CommandResult:
+        wanted = agent_pb2.ShowDeadLetter(dead_letter_id=letter, reader_public_key=key.public_raw, reveal=reveal)
+        return await controller.answer(controller.command(show_dead_letter=wanted, actor="anna"))
+
+    assert (await show(SealKey.generate(), reveal=True)).status.code == "vault.not_entitled"
+    masked = await show(SealKey.generate(), reveal=False)
+    assert [event.kind for event in masked.show_dead_letter.dead_letter.history] == ["failed"]
+    whole = await show(vault.reader, reveal=True)
+    info = seal_info("dative/dead-letter/v1", letter)
+    assert json.loads(open_sealed(whole.show_dead_letter.sealed_payload, vault.reader, info)) == PAYLOAD

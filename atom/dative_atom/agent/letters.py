@@ -24,6 +24,7 @@ from dative.v1 import agent_pb2, types_pb2
 from dative.waiting import WaitingClock
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from dative_atom.agent import vault
 from dative_atom.agent.books import Books
 from dative_atom.agent.bundles import Bundles
 from dative_atom.agent.executions import Executions
@@ -90,6 +91,7 @@ class LetterCommands:
             raise DativeError(f"the document of {identity} is gone, it is {letter.state}", code=PAYLOAD_GONE)
         classified = self._classified(letter)
         if wanted.reveal and classified:
+            await self._check_reader(wanted.reader_public_key)
             # On record before anybody has seen it.
             await self._books.run(self._journal.revealed, identity, command.actor)
             self._written.set()
@@ -131,6 +133,7 @@ class LetterCommands:
             self._journal.check_repair, identity, fields, expected_revision=wanted.expected_revision
         )
         if wanted.reveal and self._classified(letter):
+            await self._check_reader(wanted.reader_public_key)
             await self._books.run(self._journal.revealed, identity, command.actor)
             self._written.set()
         outcome = await self._rehearsed(command.command_id, letter, fields, reveal=wanted.reveal)
@@ -143,6 +146,15 @@ class LetterCommands:
         return Result(
             repair_dead_letter=agent_pb2.RepairDeadLetterResult(revision=letter.revision, sealed_outcome=sealed)
         )
+
+    async def _check_reader(self, key: bytes) -> None:
+        """Where the signed bundle names readers of the vault, classified fields are sealed to these alone.
+
+        Where it names none, whoever the controller entitles may read. Errors: vault.not_entitled.
+        """
+        readers = (await asyncio.to_thread(self._bundles.vault))[1] if self._bundles.active is not None else {}
+        if readers:
+            vault.admitted(readers, key)
 
     async def _rehearsed(
         self, request_id: str, letter: DeadLetter, fields: Mapping[str, Any], *, reveal: bool

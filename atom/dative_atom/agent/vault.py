@@ -35,15 +35,19 @@ def revealed(journal: Journal, keys: MaskKeys, environment_id: str, token: str) 
     return values_of(keys.open(body, ABOUT + environment_id, version))[token]
 
 
+def admitted(readers: Mapping[str, bytes], key: bytes) -> str:
+    """Whose key it is. Errors: vault.not_entitled."""
+    reader = next((name for name, public in readers.items() if hmac.compare_digest(public, key)), None)
+    if reader is None:
+        raise DativeError("no reader of the vault has this key", code=NOT_ENTITLED)
+    return reader
+
+
 def answer(
     wanted: agent_pb2.RevealToken, journal: Journal, keys: MaskKeys, readers: Mapping[str, bytes], environment_id: str
 ) -> agent_pb2.RevealTokenResult:
     """The value, sealed to the reader. Errors: vault.not_entitled and those of `revealed`."""
-    reader = next(
-        (name for name, public in readers.items() if hmac.compare_digest(public, wanted.reader_public_key)), None
-    )
-    if reader is None:
-        raise DativeError("no reader of the vault has this key", code=NOT_ENTITLED)
+    reader = admitted(readers, wanted.reader_public_key)
     value = revealed(journal, keys, environment_id, wanted.token)
     sealed = seal(value.encode(), wanted.reader_public_key, seal_info(REVEAL_PURPOSE, environment_id, wanted.token))
     return agent_pb2.RevealTokenResult(sealed_value=sealed, reader=reader)

@@ -73,15 +73,14 @@ def list_(app: App, environment: str | None, given: dict[str, str], state: str, 
 @click.argument("dead_letter_id", metavar="ID")
 @click.option("--payload", is_flag=True, help="Ask its atom for the document; classified fields come masked. Audited.")
 @click.option(
-    "--reveal", is_flag=True, help="The document with its classified fields. Needs the role revealer; audited."
+    "--reveal", is_flag=True, help="The document with its classified fields, to a reader of the vault. Audited."
 )
 def show(app: App, dead_letter_id: str, payload: bool, reveal: bool) -> None:
     """One dead letter: where it stopped, why, what was tried, and what helps."""
-    from dative.secrets import SealKey
-
     from dative_controller.cli.plain import plain
+    from dative_controller.cli.reader_key import key_for
 
-    reader = SealKey.generate() if payload or reveal else None
+    reader = key_for(app, reveal=reveal) if payload or reveal else None
     answer = get(app, dead_letter_id, reader.public_raw if reader else b"", reveal=reveal)
     letter = answer.dead_letter
     item: dict[str, Any] = plain(letter)

@@ -38,14 +38,16 @@ def edit(
     force: bool,
 ) -> None:
     """Replace fields of a waiting dead letter; sealed on this machine to the atom that holds it, which checks them."""
-    from dative.secrets import SealKey, seal, seal_info
+    from dative.secrets import seal, seal_info
     from dative.v1.control_pb2 import ControlRepairDeadLetterRequest, ControlRepairDeadLetterResponse
+
+    from dative_controller.cli.reader_key import key_for
 
     if dry_run and also_retry:
         raise click.UsageError("--dry-run stores nothing, so there is nothing to retry")
     values = _fields(fields, from_file)
     letter = (answer := get(app, dead_letter_id)).dead_letter
-    identity, reader = letter.dead_letter_id, SealKey.generate()
+    identity, reader = letter.dead_letter_id, key_for(app, reveal=reveal)
     request = ControlRepairDeadLetterRequest(
         request_id=app.request_id(),
         dead_letter_id=identity,

@@ -11,10 +11,8 @@ from dative_controller.cli.lazy import NounGroup
 from dative_controller.cli.output import Column, moment
 
 if TYPE_CHECKING:
-    from dative.secrets import SealKey
     from dative.v1.control_pb2 import Environment
 
-READER_KEY = "vault.key"
 _DEPLOY = "  note   atoms get it with the next deployment"
 
 
@@ -81,6 +79,8 @@ def key_list(app: App, environment: str | None) -> None:
 def enrol(app: App) -> None:
     """Make this person's reader key, kept on this machine, and print its public half for a deployer."""
     from dative.secrets import SealKey
+
+    from dative_controller.cli.reader_key import READER_KEY
 
     ring = app.keys.ring
     data = ring.get(READER_KEY)
@@ -173,7 +173,9 @@ def reveal(app: App, token: str, environment: str | None) -> None:
     from dative.secrets import open_sealed, seal_info
     from dative.v1.control_pb2 import ControlRevealTokenRequest, ControlRevealTokenResponse
 
-    mine = _reader_key(app)
+    from dative_controller.cli.reader_key import reader_key
+
+    mine = reader_key(app)
     request = ControlRevealTokenRequest(
         environment=app.environment_name(environment), token=token, reader_public_key=mine.public_raw
     )
@@ -211,14 +213,3 @@ def _reader(name: str) -> str:
     if NAME.match(full) is None:
         raise click.UsageError(f"{name}: a reader's name is lower case, digits, . _ and -")
     return full
-
-
-def _reader_key(app: App) -> SealKey:
-    from dative.errors.cli import CliError
-    from dative.errors.masks import NO_READER_KEY
-    from dative.secrets import SealKey
-
-    data = app.keys.ring.get(READER_KEY)
-    if data is None:
-        raise CliError(f"context {app.context.name} has no reader's key on this machine", code=NO_READER_KEY)
-    return SealKey.from_bytes(data)

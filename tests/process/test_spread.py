@@ -54,3 +54,10 @@ def test_what_parts_can_not_do_is_a_finding_with_its_place(old: str, new: str, e
     found = check(PROCESS.replace(old, new), filename="p.yaml").findings
     spread = [(one.code.name, one.line) for one in found if one.severity == "error"]
     assert [one for one in spread if one[0] not in ("process.unknown_field", "process.unused_connection")] == expected
+
+
+def test_who_asks_for_parts_is_warned_that_they_are_read_undivided() -> None:
+    warnings = [one for one in check(PROCESS, filename="p.yaml").findings if one.severity == "warning"]
+    assert ("process.spread_undivided", 6) in [(one.code.name, one.line) for one in warnings]
+    plain = check(PROCESS.replace(f"  flow_control: {CONTROL}\n", ""), filename="p.yaml").findings
+    assert "process.spread_undivided" not in [one.code.name for one in plain]

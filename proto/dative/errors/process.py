@@ -187,6 +187,11 @@ NOT_SPREAD = _code(
     "Something in the process needs the documents of an execution together or in order, and `spread` parts them.",
     "Take `spread` out of `flow_control`, or leave to another process what the finding names.",
 )
+SPREAD_UNDIVIDED = _code(
+    "spread_undivided",
+    "`spread` is checked, and this version still reads the source undivided: right, and no faster.",
+    "Leave it as it is for a version that runs the parts apart, or take it out.",
+)
 NOT_DIVISIBLE = _code(
     "not_divisible",
     "The source can not divide what there is to read into parts.",

@@ -68,7 +68,8 @@ class FlowControl(Settings):
 
     spread: Spread | None = Field(
         default=None,
-        description="Divide what is read into parts that several workers, and several atoms of a molecule, work on.",
+        description="Divide what is read into parts that several workers, and several atoms of a molecule, work on. "
+        "This version checks it and reads undivided; a warning says so.",
     )
 
     @model_validator(mode="after")

@@ -35,6 +35,7 @@ def check_spread(check: FlowCheck) -> None:
             check.report.key(codes.NOT_SPREAD, f"{step.verb} {why}", (*path, step.verb))
     for message in _called(check):
         check.report.key(codes.NOT_SPREAD, message, SPREAD)
+    check.report.warn(codes.SPREAD_UNDIVIDED, codes.SPREAD_UNDIVIDED.means, SPREAD)
 
 
 def _units(control: FlowControl) -> Iterator[str]:

@@ -343,7 +343,7 @@ def test_every_code_of_the_language_has_its_case() -> None:
         "process.test_mismatch",
     }  # the test above; test_cases.py
     elsewhere |= {"process.unknown_process", "process.not_callable", "process.call_cycle", "process.call_too_deep"}
-    elsewhere |= {"process.not_spread", "process.not_divisible"}  # test_spread.py
+    elsewhere |= {"process.not_spread", "process.not_divisible", "process.spread_undivided"}  # test_spread.py
     elsewhere |= {
         "process.property_unset", "process.property_read_before", "process.property_types",
         "process.property_classified", "process.property_parallel", "process.reserved_property",

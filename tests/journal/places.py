@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +45,8 @@ class Place:
         """For a program that ends its command line with them: the address and the key file."""
         return [self.address, str(self.key)]
 
-    def open(self, *, owner: str = "", clock: Clock | None = None) -> AnyJournal:
-        made = open_journal(self.address, clock or self.clock, owner=owner, key=self.key)
+    def open(self, *, owner: str = "", reached: Callable[[str], None] | None = None) -> AnyJournal:
+        made = open_journal(self.address, self.clock, reached, owner=owner, key=self.key)
         self.opened.append(made)
         return made
 

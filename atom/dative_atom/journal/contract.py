@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from dative.ids import DeadLetterId, ExecutionId, StepId
 
 from dative_atom.journal.execution_types import Attempt, Counts, Execution, ExecutionState, Partition, PartitionState
 from dative_atom.journal.letters import DeadLetter, Letters, ParkedDocument, Profile
+from dative_atom.journal.molecular import Molecular
 
 __all__ = [
     "Attempt",
@@ -35,6 +36,9 @@ __all__ = [
     "Resume",
     "Settlement",
 ]
+
+
+POSITION_BYTES_MAX: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -174,9 +178,10 @@ class OutboxRecord:
     body: bytes
 
 
-class Journal(Letters, Protocol):
-    """See the module; dead letters are in `letters.Letters`. Methods may be called from any thread of several processes
-    at once, and where the journal is shared, of several hosts.
+class Journal(Letters, Molecular, Protocol):
+    """See the module; dead letters are in `letters.Letters`, what only molecules need in `molecular.Molecular`.
+
+    Methods may be called from any thread of several processes at once, and where the journal is shared, of several hosts.
 
     fencing_token: of the caller's assignment in a molecule, 0 without one. Whatever changes an execution is refused for
     a token lower than the one that began it last, in the transaction of the change (Invariant 4): molecule.fenced.
@@ -367,25 +372,6 @@ class Journal(Letters, Protocol):
         """(key version, sealed body) of the block that holds the token's value."""
         ...
 
-    # molecule
-    def schedule_last(self) -> dict[str, datetime]:
-        """Up to when each schedule was considered, by its key."""
-        ...
-
-    def schedule_note(self, changes: Mapping[str, datetime | None], term: int) -> None:
-        """Note these, all or none; None forgets a schedule. term: of the leader.
-
-        Errors: molecule.leader_fenced below any term that noted before.
-        """
-        ...
-
-    def cluster(self, cluster_id: str, *, adopt: bool = False) -> int:
-        """The epoch of fencing tokens under the etcd cluster that this journal belongs to; the first one is taken.
-
-        adopt: go over to another cluster, one epoch on, so that tokens never go back. Errors: molecule.wrong_cluster.
-        """
-        ...
-
     # outbox
     def spool_epoch(self) -> str: ...
 
@@ -403,13 +389,6 @@ class Journal(Letters, Protocol):
 
     def spooled(self) -> tuple[int, int]:
         """(records, bytes) not yet acknowledged."""
-        ...
-
-    def adopt_spool(self, owner: str) -> int:
-        """Take over what an atom that is gone for good left unacknowledged in the shared journal; returns how many.
-
-        They get the next numbers of this atom's own epoch, all or none. Its spool is gone then.
-        """
         ...
 
     def close(self) -> None: ...

@@ -148,6 +148,7 @@ class DeadLetters(Executions):
         self.planned(db, execution)
 
     def released(self, db: Session, execution: Execution) -> None:
+        super().released(db, execution)
         # Dead letters that this execution was to retry and did not settle wait again: none is lost.
         rows = db.execute(
             f"SELECT {COLUMNS} FROM dead_letter WHERE retrying = ? AND state = 'retrying'"

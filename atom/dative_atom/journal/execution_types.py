@@ -12,6 +12,8 @@ from dative.ids import DeadLetterId, ExecutionId, ProcessName
 
 ATTEMPTS_KEPT: Final = 20
 """Of one execution. At the bound the second oldest goes: the first attempt always stays (Invariant 7)."""
+PARTITIONS_MAX: Final = 1000
+"""Of one execution; more are refused. At the bound each part is larger (Invariant 7)."""
 
 
 class ExecutionState(StrEnum):
@@ -114,3 +116,8 @@ class PartitionState:
     partition: Partition
     execution: Execution
     done_before: bool = False
+
+
+def whole_stream(stream: str) -> str:
+    """The stream of the execution that this one's is a part of, or the stream itself."""
+    return stream.partition("#")[0]

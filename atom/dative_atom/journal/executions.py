@@ -14,7 +14,7 @@ from dative.errors.molecule import FENCED
 from dative.ids import ExecutionId
 
 from dative_atom.journal.contract import Attempt, Counts, Execution, ExecutionState
-from dative_atom.journal.execution_types import ATTEMPTS_KEPT
+from dative_atom.journal.execution_types import ATTEMPTS_KEPT, whole_stream
 from dative_atom.journal.outbox import Outbox
 from dative_atom.journal.store import Session
 
@@ -98,7 +98,7 @@ class Executions(Outbox):
                 " attempts = ?, started_at = coalesce(started_at, ?) WHERE execution_id = ?",
                 (trace_id, fencing_token, _encode(attempts), at.isoformat(), execution_id),
             )
-            return self._must(db, execution_id)
+            return self.must(db, execution_id)
 
     def finish(
         self,
@@ -110,24 +110,34 @@ class Executions(Outbox):
     ) -> Execution:
         with self.transaction() as db:
             found = self.held(db, execution_id, fencing_token)
-            if found.state.final:
-                return found
-            db.execute(
-                "UPDATE execution SET state = ?, finished_at = ?, failure = ?, attempts = ? WHERE execution_id = ?",
-                (
-                    state.value,
-                    at.isoformat(),
-                    _encode(dict(failure)) if failure else None,
-                    _encode(_ended(found.attempts, at, state.value)),
-                    execution_id,
-                ),
-            )
-            if state in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL) and not found.retry_of:
-                self._read_to_end(db, found, clean=state is ExecutionState.SUCCEEDED)
-            db.execute("DELETE FROM remembered WHERE owner = ?", (execution_id,))
-            db.execute("DELETE FROM cached WHERE execution_id = ?", (execution_id,))
-            self.released(db, found)
-            return self._must(db, execution_id)
+            return found if found.state.final else self.finished(db, found, state, at, failure)
+
+    def finished(
+        self,
+        db: Session,
+        execution: Execution,
+        state: ExecutionState,
+        at: datetime,
+        failure: Mapping[str, str] | None,
+    ) -> Execution:
+        """As `finish`, inside the caller's transaction, which holds the execution."""
+        execution_id = execution.execution_id
+        db.execute(
+            "UPDATE execution SET state = ?, finished_at = ?, failure = ?, attempts = ? WHERE execution_id = ?",
+            (
+                state.value,
+                at.isoformat(),
+                _encode(dict(failure)) if failure else None,
+                _encode(_ended(execution.attempts, at, state.value)),
+                execution_id,
+            ),
+        )
+        if state in (ExecutionState.SUCCEEDED, ExecutionState.PARTIAL) and not execution.retry_of:
+            self._read_to_end(db, execution, clean=state is ExecutionState.SUCCEEDED)
+        db.execute("DELETE FROM remembered WHERE owner = ?", (execution_id,))
+        db.execute("DELETE FROM cached WHERE execution_id = ?", (execution_id,))
+        self.released(db, execution)
+        return self.must(db, execution_id)
 
     def released(self, db: Session, execution: Execution) -> None:
         """Called in the transaction that ends an execution: what it held is free again."""
@@ -152,9 +162,18 @@ class Executions(Outbox):
             ).fetchall()
         return [_execution(row) for row in rows]
 
+    def parts_of(self, db: Session, parent_id: ExecutionId) -> list[Execution]:
+        """The executions that are parts of this one, in their order."""
+        rows = db.execute(
+            f"SELECT {_COLUMNS} FROM execution WHERE execution_id IN (SELECT execution_id FROM part WHERE parent_id = ?)",
+            (parent_id,),
+        ).fetchall()
+        return sorted((_execution(row) for row in rows), key=lambda one: one.partition or 0)
+
     def last_times(self, stream: str) -> tuple[datetime | None, datetime | None]:
+        whole = whole_stream(stream)
         with self.reading() as db:
-            row = db.execute("SELECT read_to_end_at, clean_at FROM stream WHERE stream = ?", (stream,)).fetchone()
+            row = db.execute("SELECT read_to_end_at, clean_at FROM stream WHERE stream = ?", (whole,)).fetchone()
         return (_time(row[0]), _time(row[1])) if row else (None, None)
 
     def held(self, db: Session, execution_id: ExecutionId, fencing_token: int) -> Execution:
@@ -163,7 +182,7 @@ class Executions(Outbox):
         Invariant 4: a member that was paused beyond its lease changes nothing of what another one has now.
         Errors: molecule.fenced, journal.unknown_execution.
         """
-        found = self._must(db, execution_id, held=True)
+        found = self.must(db, execution_id, held=True)
         if fencing_token < found.fencing_token:
             raise StopRun(
                 f"execution {execution_id} was begun with fencing token {found.fencing_token}, this is {fencing_token}",
@@ -172,7 +191,8 @@ class Executions(Outbox):
             )
         return found
 
-    def _must(self, db: Session, execution_id: ExecutionId, *, held: bool = False) -> Execution:
+    def must(self, db: Session, execution_id: ExecutionId, *, held: bool = False) -> Execution:
+        """The execution; held: against every other change. Errors: journal.unknown_execution."""
         row = db.execute(
             f"SELECT {_COLUMNS} FROM execution WHERE execution_id = ?{self.FOR_UPDATE if held else ''}", (execution_id,)
         ).fetchone()

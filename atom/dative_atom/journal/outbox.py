@@ -22,6 +22,9 @@ SPOOL_BYTES_MAX: Final = 256 * 1024 * 1024
 first; executions, dead letters and events never are."""
 BACKUP_HORIZON_S: Final = 48 * 3600.0
 _DROPPABLE: Final = ("spans", "tracked_documents")
+_TAKEN: Final = (
+    "UPDATE spool SET last = last + ?, records = records + ?, bytes = bytes + ? WHERE owner = ? RETURNING last, bytes"
+)
 _INSERT: Final = "INSERT INTO outbox (owner, sequence, kind, created_at, size, body) VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -40,13 +43,16 @@ class Outbox(Store):
     def opened(self, db: Session) -> None:
         super().opened(db)
         self._reported = _Reported()
-        db.execute(
-            "INSERT INTO spool VALUES (?, ?, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
-            (self.owner, new_id(self.clock.now())),
-        )
+        self._begin_spool(db)
+
+    def _begin_spool(self, db: Session) -> None:
+        """A new epoch, where this atom has no spool: the first time, and after it was given up and its spool adopted."""
+        begun = "INSERT INTO spool VALUES (?, ?, 0, 0, 0, 0) ON CONFLICT DO NOTHING"
+        db.execute(begun, (self.owner, new_id(self.clock.now())))
 
     def spool_epoch(self) -> str:
-        with self.reading() as db:
+        with self.transaction() as db:
+            self._begin_spool(db)
             return str(db.execute("SELECT epoch FROM spool WHERE owner = ?", (self.owner,)).fetchone()[0])
 
     def report(self, kind: str, body: bytes) -> None:
@@ -69,11 +75,12 @@ class Outbox(Store):
             return
         size = sum(len(body) for _, body in records)
         # The owner's row is held from here to the commit, so the numbers of an owner become visible in their order.
-        last, total = db.execute(
-            "UPDATE spool SET last = last + ?, records = records + ?, bytes = bytes + ? WHERE owner = ?"
-            " RETURNING last, bytes",
-            (len(records), len(records), size, self.owner),
-        ).fetchone()
+        values = (len(records), len(records), size, self.owner)
+        row = db.execute(_TAKEN, values).fetchone()
+        if row is None:
+            self._begin_spool(db)
+            row = db.execute(_TAKEN, values).fetchone()
+        last, total = row
         at, first = self.clock.now().timestamp(), last - len(records) + 1
         db.executemany(
             _INSERT,
@@ -125,7 +132,10 @@ class Outbox(Store):
     def acknowledge(self, sequence: int) -> None:
         with self.transaction() as db:
             held = f"SELECT acknowledged FROM spool WHERE owner = ?{self.FOR_UPDATE}"
-            former = db.execute(held, (self.owner,)).fetchone()[0]
+            row = db.execute(held, (self.owner,)).fetchone()
+            if row is None:
+                return
+            former = row[0]
             records, size = db.execute(
                 "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM outbox"
                 " WHERE owner = ? AND sequence > ? AND sequence <= ?",
@@ -143,12 +153,13 @@ class Outbox(Store):
 
     def acknowledged(self) -> int:
         with self.reading() as db:
-            return int(db.execute("SELECT acknowledged FROM spool WHERE owner = ?", (self.owner,)).fetchone()[0])
+            row = db.execute("SELECT acknowledged FROM spool WHERE owner = ?", (self.owner,)).fetchone()
+        return int(row[0]) if row else 0
 
     def spooled(self) -> tuple[int, int]:
         with self.reading() as db:
             row = db.execute("SELECT records, bytes FROM spool WHERE owner = ?", (self.owner,)).fetchone()
-        return row[0], row[1]
+        return (row[0], row[1]) if row else (0, 0)
 
     def adopt_spool(self, owner: str) -> int:
         with self.transaction() as db:

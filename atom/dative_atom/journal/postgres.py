@@ -10,6 +10,7 @@ from typing import Final
 
 from dative_atom.journal.contract import Journal
 from dative_atom.journal.letters import Letters
+from dative_atom.journal.molecular import Molecular
 from dative_atom.journal.postgres_store import PostgresStore, repeating
 from dative_atom.journal.settling import Settling
 
@@ -21,7 +22,7 @@ class PostgresJournal(Settling, PostgresStore):
     """`contract.Journal` in a PostgreSQL schema. Every method of the contract tries again as `PostgresStore.repeated` says."""
 
 
-for _contract in (Letters, Journal):
+for _contract in (Letters, Molecular, Journal):
     for _name in vars(_contract):
         if not _name.startswith("_") and _name not in _AS_THEY_ARE:
             setattr(PostgresJournal, _name, repeating(getattr(PostgresJournal, _name)))

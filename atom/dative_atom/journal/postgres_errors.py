@@ -17,6 +17,8 @@ _GONE: Final = ("08", "57P01", "57P02", "57P03", "25P03", "25006", "53200", "533
 """The server is away, going, coming or a standby still, or has no room for this session: it comes back."""
 _BUSY: Final = ("55P03", "57014")
 _REFUSED: Final = ("28", "3D", "42501", "3F000")
+_REFUSED_AT_THE_DOOR: Final = ("authentication failed", "no password supplied", "pg_hba.conf", "does not exist")
+"""libpq gives no SQLSTATE of a session that was never opened, only the server's words."""
 
 
 def lost(error: psycopg.Error) -> bool:
@@ -33,7 +35,7 @@ def translated(address: str, error: psycopg.Error) -> DativeError:
         return StopRun(f"journal {address}: {said}", code=codes.DISK_FULL)
     if state == "54000":
         return StopRun(f"journal {address}: {said}", code=codes.KEY_TOO_LONG)
-    if state.startswith(_REFUSED) or "authentication failed" in said or "no password supplied" in said:
+    if state.startswith(_REFUSED) or (not state and any(words in said for words in _REFUSED_AT_THE_DOOR)):
         return StopRun(f"journal {address}: {said}", code=codes.REFUSED)
     if lost(error):
         return RetryLater(f"journal {address}: {said}", code=codes.UNAVAILABLE)

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import psycopg
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dative.clock import Clock
 from dative.errors import RetryLater, StopRun
 from dative.errors import journal as codes
@@ -67,18 +66,37 @@ class PostgresStore(PostgresTables):
         self.address, self.clock, self.owner = address, clock, owner
         self._reached = reached or (lambda _: None)
         self._password, self._pause = password, pause
-        self._cipher = AESGCM(key)
+        self.opens(key)
         self._local = threading.local()
         self._sessions: list[PostgresSession] = []
         self._lock = threading.Lock()
-        self.repeated(self._open)
+        try:
+            self.repeated(self._open)
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self) -> None:
         with self.transaction() as db:
-            prepare_schema(db, self)
+            make_tables(db, self.address)
+            self._brought_up(db)
             self.opened(db)
             old = self.clock.now().timestamp() - _MARKS_KEPT_S
             db.execute("DELETE FROM committed WHERE at < ?", (old,))
+
+    def _brought_up(self, db: PostgresSession) -> None:
+        """From an older version to this one; whoever made the tables, or brings them up too, is held by `make_tables`."""
+        ((version,),) = db.execute("SELECT version FROM journal_version").fetchall()
+        if version > SCHEMA_VERSION:
+            raise StopRun(
+                f"journal {self.address} has version {version}, this program reads {SCHEMA_VERSION}",
+                code=codes.UNREADABLE,
+            )
+        if version < SCHEMA_VERSION:
+            for script in UPGRADES[version - FIRST_VERSION :]:
+                db.simple(script)
+            db.execute("UPDATE journal_version SET version = ?", (SCHEMA_VERSION,))
+            self.upgraded(db, version)
 
     # ---- sessions ---------------------------------------------------------------------------------------------------
 
@@ -148,22 +166,20 @@ class PostgresStore(PostgresTables):
 
         Errors: journal.unavailable while nobody can say.
         """
-        until = self.clock.elapsed_s() + BUSY_TIMEOUT_S
-        pause = _PAUSE_S[0]
-        while True:
+        cause: Exception | None = None
+        for pause in self._pauses():
             try:
                 with connected(self.address, self._password, f"{self._mark()}?") as asking:
                     ended(asking, self._mark())
                     row = asking.execute("SELECT number FROM committed WHERE session = %s", (self._mark(),)).fetchone()
                     return row is not None and row[0] == number
             except psycopg.Error as error:
-                if self.clock.elapsed_s() > until:
-                    raise _Unknown(
-                        f"journal {self.address}: the answer to a commit was lost, and nobody can say whether it holds",
-                        code=codes.UNAVAILABLE,
-                    ) from error
+                cause = error
             self._pause(pause)
-            pause = min(pause * 2, _PAUSE_S[1])
+        raise _Unknown(
+            f"journal {self.address}: the answer to a commit was lost, and nobody can say whether it holds",
+            code=codes.UNAVAILABLE,
+        ) from cause
 
     @contextmanager
     def reading(self) -> Iterator[PostgresSession]:
@@ -182,16 +198,21 @@ class PostgresStore(PostgresTables):
     def repeated(self, method: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Call a method of the journal, again while it is known not to hold and may succeed: after a deadlock, and
         while the server is away, for BUSY_TIMEOUT_S. What a method does is one transaction, so it never holds in part."""
-        until = self.clock.elapsed_s() + BUSY_TIMEOUT_S
-        pause = _PAUSE_S[0]
-        while True:
+        for pause in self._pauses():
             try:
                 return method(*arguments, **named)
             except RetryLater as error:
-                if not _may_repeat(error) or self.clock.elapsed_s() > until:
+                if not _may_repeat(error):
                     raise
-            self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret: two that met part
-            pause = min(pause * 2, _PAUSE_S[1])
+            self._pause(pause)
+        return method(*arguments, **named)
+
+    def _pauses(self) -> Iterator[float]:
+        """Before each next try, longer each time, until BUSY_TIMEOUT_S are over; two that met part again."""
+        until, left, pause = self.clock.elapsed_s() + BUSY_TIMEOUT_S, BUSY_TIMEOUT_S, _PAUSE_S[0]
+        while left > 0 and self.clock.elapsed_s() < until:
+            yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+            left, pause = left - pause, min(pause * 2, _PAUSE_S[1])
 
     def close(self) -> None:
         with self._lock:
@@ -253,24 +274,13 @@ def ended(asking: psycopg.Connection[Any], name: str) -> None:
     raise psycopg.OperationalError("a lost session does not end")
 
 
-def prepare_schema(db: PostgresSession, store: PostgresStore) -> None:
-    """Make the tables, or bring them from an older version to this one, one member after the other."""
-    schema = store.address.schema
-    db.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"dative journal {schema}",)).fetchone()
+def make_tables(db: PostgresSession, address: Address) -> None:
+    """Make the tables where there are none, one member after the other, until the caller's transaction ends."""
+    db.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"dative journal {address.schema}",)).fetchone()
     # Asked first: where an administrator made it, the journal's user need not be allowed to.
-    (there,) = db.execute("SELECT to_regnamespace(?) IS NOT NULL", (schema,)).fetchall()
+    (there,) = db.execute("SELECT to_regnamespace(?) IS NOT NULL", (address.schema,)).fetchall()
     if there == (False,):
-        db.execute(f"CREATE SCHEMA {schema}")
-    (known,) = db.execute("SELECT to_regclass(?) IS NOT NULL", (f"{schema}.journal_version",)).fetchall()
+        db.execute(f"CREATE SCHEMA {address.schema}")
+    (known,) = db.execute("SELECT to_regclass(?) IS NOT NULL", (f"{address.schema}.journal_version",)).fetchall()
     if known == (False,):
         db.simple(SCHEMA)
-    ((version,),) = db.execute("SELECT version FROM journal_version").fetchall()
-    if version > SCHEMA_VERSION:
-        raise StopRun(
-            f"journal {store.address} has version {version}, this program reads {SCHEMA_VERSION}", code=codes.UNREADABLE
-        )
-    if version < SCHEMA_VERSION:
-        for script in UPGRADES[version - FIRST_VERSION :]:
-            db.simple(script)
-        db.execute("UPDATE journal_version SET version = ?", (SCHEMA_VERSION,))
-        store.upgraded(db, version)

@@ -12,10 +12,12 @@ from dative.errors import journal as codes
 from dative.ids import ExecutionId
 from dative.v1 import telemetry_pb2
 
-from dative_atom.journal.contract import Counts, Execution, Resume, Settlement
+from dative_atom.journal.contract import POSITION_BYTES_MAX, Counts, Execution, Resume, Settlement
+from dative_atom.journal.execution_types import whole_stream
 from dative_atom.journal.framing import length_prefix
 from dative_atom.journal.leading import Leading
 from dative_atom.journal.parking import Parking
+from dative_atom.journal.partitions import Partitions
 from dative_atom.journal.receipts import ReceiptBook
 from dative_atom.journal.retries import Retries
 from dative_atom.journal.sequences import Sequences
@@ -26,13 +28,12 @@ from dative_atom.journal.vault import VaultBlocks
 _encode = msgspec.msgpack.Encoder().encode
 _settlement = msgspec.msgpack.Decoder(Settlement).decode
 _counts = msgspec.json.Decoder(Counts).decode
-POSITION_BYTES_MAX: Final = 4096
 
 
 _TRACKED_FIELD: Final = telemetry_pb2.Record.DESCRIPTOR.fields_by_name["tracked_documents"].number
 
 
-class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots, Leading):
+class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots, Leading, Partitions):
     """See the module; the contract's words stand in `contract.Journal`."""
 
     _preparing: tuple[bytes, Settlement] | None = None
@@ -152,11 +153,13 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots,
         )
 
     def remembered(self, execution_id: ExecutionId, stream: str) -> dict[str, bytes]:
+        owners = (whole_stream(stream), stream, execution_id)
         with self.reading() as db:
             rows = db.execute(
-                "SELECT owner, name, body FROM remembered WHERE owner IN (?, ?) ORDER BY owner = ?",
-                (execution_id, stream, execution_id),
+                "SELECT owner, name, body FROM remembered WHERE owner IN (?, ?, ?)",
+                owners,
             ).fetchall()
+        rows.sort(key=lambda row: owners.index(row[0]))
         return {name: self.unseal(body, f"{owner}/{name}") for owner, name, body in rows}
 
     def cached(self, execution_id: ExecutionId) -> list[bytes]:
@@ -201,7 +204,8 @@ class Settling(Parking, Retries, Sequences, ReceiptBook, VaultBlocks, Snapshots,
         table, values = self.given(list(keys))
         with self.reading() as db:
             rows = db.execute(
-                f"SELECT key, version FROM ledger WHERE stream = ? AND key IN (SELECT c0 FROM {table} AS k)",
-                (stream, *values),
+                f"SELECT key, version FROM ledger WHERE stream IN (?, ?) AND key IN (SELECT c0 FROM {table} AS k)"
+                " ORDER BY stream",
+                (whole_stream(stream), stream, *values),
             ).fetchall()
         return dict(rows)

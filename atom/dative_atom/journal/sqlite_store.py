@@ -45,7 +45,7 @@ class SqliteStore(SqliteTables):
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._cipher = AESGCM(_sealing_key(path.with_name(path.name + ".key")))
+        self.opens(_sealing_key(path.with_name(path.name + ".key")))
         with self.transaction() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:

@@ -6,6 +6,7 @@ RETURNING. What they must say differently has a name here; `sqlite_store` and `p
 
 from __future__ import annotations
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,6 +58,7 @@ class Store(ABC):
     owner: str = ""
     """Whose outbox this process writes: the atom's id where several atoms share the journal."""
     _cipher: AESGCM
+    _hash_key: bytes
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Session]:
@@ -139,6 +141,15 @@ class Store(ABC):
         nonces, encrypt = os.urandom(12 * len(pairs)), self._cipher.encrypt
         drawn = (nonces[start : start + 12] for start in range(0, len(nonces), 12))
         return [nonce + encrypt(nonce, body, about.encode()) for nonce, (body, about) in zip(drawn, pairs, strict=True)]
+
+    def opens(self, key: bytes) -> None:
+        """Take the key that bodies are sealed with."""
+        self._cipher = AESGCM(key)
+        self._hash_key = hashlib.blake2b(b"dative/journal/hashed/v1", key=key).digest()
+
+    def hashed(self, body: bytes) -> bytes:
+        """The same 16 bytes for the same body, which say nothing of it to whoever has not the key."""
+        return hashlib.blake2b(body, key=self._hash_key, digest_size=16).digest()
 
     def unseal(self, body: bytes, about: str) -> bytes:
         return self._cipher.decrypt(body[:12], body[12:], about.encode())

@@ -98,3 +98,15 @@ KEY_WANTED = Code(
     "This atom waits for a member that holds the journal's key: it seals it for every member that the environment admits.",
     "Start a member that has worked in this molecule before, and see that this atom is approved: dative atom list.",
 )
+PARTITIONS_INVALID = Code(
+    "journal.partitions_invalid",
+    "INVALID_ARGUMENT",
+    "An execution is divided into 1 to 1000 parts, numbered from 0.",
+    "Give flow_control fewer, larger parts.",
+)
+KEY_WRONG = Code(
+    "journal.key_wrong",
+    "FAILED_PRECONDITION",
+    "The key of the shared journal that this atom has, or was offered, is not the journal's, or no admitted member sealed it.",
+    "See that this atom's journal address is its molecule's; if the database was replaced, restore it from its backup.",
+)

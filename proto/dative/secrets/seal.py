@@ -8,6 +8,7 @@ Source: RFC 9180; DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305; 48
 from __future__ import annotations
 
 import hashlib
+import hmac
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
@@ -17,6 +18,7 @@ from dative.errors.secrets import CANNOT_OPEN, MALFORMED, SecretsRefused
 
 KEY_BYTES = 32
 _FINGERPRINT_BYTES = 16
+_TAG_BYTES = 32
 _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
 
 
@@ -45,6 +47,10 @@ class SealKey:
         if len(data) != KEY_BYTES:
             raise SecretsRefused(f"a sealing key has {KEY_BYTES} bytes, not {len(data)}", code=MALFORMED)
         return cls(X25519PrivateKey.from_private_bytes(data))
+
+    def _agree(self, public: bytes) -> bytes:
+        """A secret that only this key and the other one's private half can make."""
+        return self._key.exchange(X25519PublicKey.from_public_bytes(public))
 
     def _open(self, sealed: bytes, info: bytes) -> bytes:
         return _SUITE.decrypt(sealed, self._key, info=info)
@@ -76,6 +82,40 @@ def seal(plaintext: bytes, recipient_public: bytes, info: bytes) -> bytes:
     except ValueError as weak:
         # The all-zero key and its like agree on a secret that everybody knows.
         raise SecretsRefused("the public sealing key is not a usable one", code=MALFORMED) from weak
+
+
+def seal_as(plaintext: bytes, sender: SealKey, recipient_public: bytes, info: bytes) -> bytes:
+    """As `seal`, and the recipient can tell that it was `sender` (or the recipient) who sealed it.
+
+    Errors: secrets.malformed when the recipient's key is none.
+    """
+    if len(recipient_public) != KEY_BYTES:
+        raise SecretsRefused(f"a public sealing key has {KEY_BYTES} bytes, not {len(recipient_public)}", code=MALFORMED)
+    try:
+        shared = sender._agree(recipient_public)
+    except ValueError as weak:
+        raise SecretsRefused("the public sealing key is not a usable one", code=MALFORMED) from weak
+    tag = _sender_tag(shared, plaintext, sender.public_raw, recipient_public, info)
+    return seal(tag + plaintext, recipient_public, info)
+
+
+def open_from(sealed: bytes, key: SealKey, sender_public: bytes, info: bytes) -> bytes:
+    """The plain text that `seal_as` sealed. Errors: secrets.cannot_open, also when somebody else sealed it."""
+    opened = open_sealed(sealed, key, info)
+    tag, plaintext = opened[:_TAG_BYTES], opened[_TAG_BYTES:]
+    try:
+        expected = _sender_tag(key._agree(sender_public), plaintext, sender_public, key.public_raw, info)
+    except ValueError as weak:
+        raise SecretsRefused("the sender's public key is not a usable one", code=CANNOT_OPEN) from weak
+    if not hmac.compare_digest(tag, expected):
+        raise SecretsRefused(f"was not sealed by {fingerprint(sender_public)[:11]}…", code=CANNOT_OPEN)
+    return plaintext
+
+
+def _sender_tag(shared: bytes, plaintext: bytes, sender: bytes, recipient: bytes, info: bytes) -> bytes:
+    # Both parties of a static Diffie-Hellman agreement can make it, nobody else can.
+    key = hashlib.sha256(seal_info("dative/seal-as/v1") + shared + sender + recipient).digest()
+    return hmac.digest(key, len(info).to_bytes(4, "big") + info + plaintext, "sha256")
 
 
 def open_sealed(sealed: bytes, key: SealKey, info: bytes) -> bytes:

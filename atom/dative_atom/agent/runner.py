@@ -36,7 +36,8 @@ CANCEL_WITHIN_S = 10.0
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """command: how a worker is started; inherited: descriptors it keeps open. See `config.Config` for the rest."""
+    """command: how a worker is started; inherited: descriptors it keeps open; deadline_fd: of the agent's `Deadline`, None
+    where it is in no molecule. See `config.Config` for the rest."""
 
     slots: int
     warm: int
@@ -45,6 +46,7 @@ class WorkerSettings:
     stall_s: float
     command: Sequence[str] = COMMAND
     inherited: Sequence[int] = ()
+    deadline_fd: int | None = None
 
 
 class Handle:
@@ -122,7 +124,10 @@ class Runner:
         return await asyncio.shield(starting)
 
     async def _begin(self) -> Worker:
-        worker = await Worker.start(self._settings.command, self._settings.inherited)
+        settings = self._settings
+        deadline = () if settings.deadline_fd is None else (settings.deadline_fd,)
+        told = [text for fd in deadline for text in ("--deadline-fd", str(fd))]
+        worker = await Worker.start((*settings.command, *told), (*settings.inherited, *deadline))
         self._all.add(worker)
         self._started(self.pids)
         self._health.set("workers", None)

@@ -25,7 +25,7 @@ from dative_atom.agent.runner import Handle, Runner
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.journal.contract import Counts, Execution, ExecutionState
 from dative_atom.telemetry.recorder import new_trace_id
-from dative_atom.worker.protocol import Finished, Keys, Limits, Progress, RunExecution
+from dative_atom.worker.protocol import FENCED, Finished, Keys, Limits, Progress, RunExecution
 
 PROGRESS_EVERY_S = 2.0
 ATTEMPTS_MAX = 50
@@ -153,6 +153,10 @@ class Running:
                 crashes += 1
                 error = failed
             else:
+                if finished.state == FENCED:
+                    # Invariant 4: it is another member's by now, and so is its end.
+                    log.warning("execution.fenced", execution_id=execution.execution_id)
+                    return
                 # A worker that can not write the end (a full disk, a target that does not say what it committed)
                 # leaves it to an attempt that can: what passes by itself is no crash, and is waited for.
                 error = _undecided(finished)

@@ -74,6 +74,24 @@ class ConnectionConfig:
     wire: Wire | None = field(default=None, repr=False, compare=False)
 
 
+class Fence(Protocol):
+    """Whether this member may still act (Invariant 4): a look of less than a microsecond, from any thread."""
+
+    def check(self) -> None:
+        """StopRun molecule.fenced when its lease is over: nothing may be done outside any more."""
+        ...
+
+
+class Unfenced:
+    """The `Fence` of an atom that works alone."""
+
+    def check(self) -> None:
+        """It always may."""
+
+
+UNFENCED = Unfenced()
+
+
 @dataclass(frozen=True)
 class RunContext:
     """What one execution lends to its readers and writers.
@@ -83,6 +101,8 @@ class RunContext:
     no time with a zone.
     seen: the source's ledger of the overlap window, see `Ledger`.
     cancelled: set when the execution must stop; long waits wait on it, long loops look at it.
+    fence: a target without transactions asks it before every request that changes something; the engine itself asks
+    before each write and each commit.
     """
 
     execution_id: ExecutionId
@@ -92,6 +112,7 @@ class RunContext:
     binds: Mapping[str, datetime | str | Sequence[str]]
     ledger: Ledger
     fencing_token: int = 0  # of a molecule's assignment; 0 where one atom works alone
+    fence: Fence = UNFENCED
 
 
 class Ledger(Protocol):

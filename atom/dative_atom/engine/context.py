@@ -179,6 +179,7 @@ class Opened:
 
     def _writer(self, step: Step, settings: OperationSettings, documents: pa.Schema) -> Writer:
         operation = _operation(step, settings)
+        self.context.fence.check()  # Invariant 4: opening one may make its mark table or its folder
         return self.connections.keep(
             self.connections.get(settings.connection).writer(operation, self.context, documents)
         )
@@ -279,7 +280,7 @@ def _source(
         return connections.get(settings.connection).reader(_operation(step, settings), context)
 
     if not execution.retry_of:
-        return ReaderSource(open_reader, ledger)
+        return ReaderSource(open_reader, ledger, context.fence)
     letters = [journal.dead_letter(letter_id) for letter_id in execution.retry_of]
     kept = {found.arrow: found for one in execution.retry_of if (found := journal.letter_profile(one))}
     return DeadLetterSource([letter for letter in letters if letter is not None], list(kept.values()), profile)

@@ -41,10 +41,11 @@ STEP_NAMES: Final = (
 )
 """Passed by a step, whose id follows the name: around leading a batch through it, and around each call of its target."""
 
+JOURNAL_COMMITTED: Final = "journal.committed"
 OTHER_NAMES: Final = (
     "journal.begun",
     "journal.committing",
-    "journal.committed",
+    JOURNAL_COMMITTED,
     "acknowledge.before",
     "acknowledge.after",
 )

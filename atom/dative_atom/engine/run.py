@@ -20,7 +20,7 @@ from dative.errors import engine as codes
 from dative.ids import ExecutionId
 from dative.v1 import telemetry_pb2
 
-from dative_atom.connectors.base import ConnectionConfig, Connector, Mark, Position, RunContext
+from dative_atom.connectors.base import UNFENCED, ConnectionConfig, Connector, Fence, Mark, Position, RunContext
 from dative_atom.connectors.connection import open_connection
 from dative_atom.engine.books.accounting import Fates, balance, prove_execution
 from dative_atom.engine.books.ledger import JournalLedger
@@ -30,6 +30,7 @@ from dative_atom.engine.books.receipts import books_of
 from dative_atom.engine.books.reports import report_execution, report_spans
 from dative_atom.engine.context import open_execution
 from dative_atom.engine.effects.effects import CommitLost, Effects
+from dative_atom.engine.effects.fence import Latch, is_fenced
 from dative_atom.engine.effects.halfway import Halfway, Prints, unpacked
 from dative_atom.engine.effects.retry import LOST_COMMIT, Attempts, Waits
 from dative_atom.engine.evaluation.database import Session
@@ -55,6 +56,7 @@ class Surroundings:
 
     wait: waits that many seconds and says whether the execution was halted meanwhile; None waits on the control.
     progress: called with the counts after each settled batch. observe: with what flows out of every step.
+    fence: whether this member may still act (Invariant 4); the journal is opened with the same one by whoever opens it.
     """
 
     clock: Clock
@@ -63,6 +65,7 @@ class Surroundings:
     wait: Callable[[float], bool] | None = None
     progress: Callable[[Counts], None] | None = None
     observe: Observer | None = None
+    fence: Fence = UNFENCED
 
 
 def run_execution(
@@ -71,9 +74,11 @@ def run_execution(
     """Run it. Never raises for what a process, a source or a target does: that is a coded failure in the journal.
 
     Raises only when the journal can not say what happened (its disk is full, the execution is not known or has ended),
-    or when nobody can say whether a target committed: then nothing has been settled that is not in it, and another
-    attempt goes on.
+    when nobody can say whether a target committed, or when this member may act no more (`fence.is_fenced`): then nothing
+    has been settled that is not in it, and another attempt goes on.
     """
+    surroundings = replace(surroundings, fence=Latch(surroundings.fence))
+    surroundings.fence.check()
     recorder = recorder or Recorder(parent=parse_traceparent(message.traceparent))
     execution = journal.begin(ExecutionId(message.execution_id), surroundings.clock.now(), recorder.trace_id)
     report_execution(journal, execution, message, recorder)
@@ -82,6 +87,10 @@ def run_execution(
     try:
         _Run(message, execution, journal, surroundings, recorder).run()
     except BaseException as error:
+        if is_fenced(error, message.fencing_token):
+            raise
+        # What broke off may have done so because somebody else goes on: its end is his to write (Invariant 4).
+        surroundings.fence.check()
         if journal.prepared(execution.execution_id) is not None:
             # Invariant 1: targets may have committed what has not settled. Only a resume, which asks them, may end this.
             raise
@@ -104,6 +113,7 @@ def _finish(
     state = _state(execution.counts, failure)
     now = surroundings.clock.now()
     reach("execution.finishing")
+    surroundings.fence.check()
     # Reported first: killed between the two, the next attempt reports a newer version of it, and no end is ever silent.
     ended = replace(execution, state=state, finished_at=now, failure=failure)
     report_execution(journal, ended, message, recorder)
@@ -140,7 +150,8 @@ class _Run:
         self.ledger = JournalLedger(journal, execution.stream)
         # What is remembered, in the stage ahead and as far as batches have settled.
         self.ahead = self.settled = Running()
-        self.waits = Waits(surroundings.clock, surroundings.wait or self.control.halted.wait)
+        self.fence = surroundings.fence
+        self.waits = Waits(surroundings.clock, self._waited)
 
     def run(self) -> None:
         opened = open_execution(
@@ -172,6 +183,12 @@ class _Run:
                 transforming.join()
             opened.close()
 
+    def _waited(self, seconds: float) -> bool:
+        halted = (self.surroundings.wait or self.control.halted.wait)(seconds)
+        # A pause is where a lease runs out unseen; nothing is tried again, and nothing looked for, without it.
+        self.fence.check()
+        return halted
+
     def _flow(self, batch: int, documents: pa.RecordBatch, session: Session) -> Flow:
         """A batch at the beginning of the transform stage; the batch before it has left that stage."""
         self.ahead = self.ahead.after()
@@ -196,6 +213,7 @@ class _Run:
             },
             ledger=self.ledger,
             fencing_token=self.message.fencing_token,
+            fence=self.fence,
         )
 
     def _resume(self) -> Start:
@@ -204,6 +222,8 @@ class _Run:
         self.halfway = Halfway.read(self.journal.halfway(self.mark_stream))
         self.prints = Prints(self.opened.database.session)
         prepared = self.journal.prepared(execution_id)
+        # Asking a target for its mark finishes what it had committed, and what is prepared is settled or given up.
+        self.fence.check()
         resumed = prepared is not None or self.execution.attempt > 1
         marks = {
             target.step: target.writer.committed(f"{self.mark_stream}/{target.step}")
@@ -267,6 +287,7 @@ class _Run:
             suspect=self.execution.attempt > 1 and item.batch == self.first_batch,
             halfway=self.halfway,
             last=self.transactional[-1].step if self.transactional else None,
+            fence=self.fence,
             prints=self.prints if len(self.transactional) > 1 or self.halfway.rows else None,
         )
         attempts = Attempts(LOST_COMMIT, self.waits, f"batch {item.batch}")
@@ -277,8 +298,11 @@ class _Run:
                 except CommitLost as lost:
                     effects.start_over(self.transactional)
                     attempts.pause(lost)
-        except BaseException:
+        except BaseException as error:
             effects.start_over(self.transactional)
+            if is_fenced(error, self.message.fencing_token):
+                # Invariant 4: the member that goes on asks the targets' marks what to make of what is prepared.
+                raise
             if effects.prepared and not effects.undecided and len(effects.committed) < len(self.transactional):
                 self._not_settled(effects.stopped(item.piece.documents.num_rows))
             raise
@@ -346,6 +370,7 @@ class _Run:
         if item.piece.position is None:
             return None
         stands = self.journal.resume(self.execution.execution_id)
+        self.fence.check()
         return self.journal.settle(
             Settlement(
                 execution_id=self.execution.execution_id,
@@ -356,6 +381,9 @@ class _Run:
                 counts=Counts(),
                 seen=item.piece.seen.pairs(),
                 forget_before=item.piece.seen.forget_before,
+                attempt=self.execution.attempt,
+                fencing_token=self.message.fencing_token,
+                at=self.surroundings.clock.now(),
             )
         )
 

@@ -13,7 +13,8 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -22,19 +23,22 @@ from dative.clock import Clock, SystemClock
 from dative.errors import DativeError
 from dative.ids import ConnectionName
 
-from dative_atom.connectors.base import ConnectionConfig
+from dative_atom.connectors.base import UNFENCED, ConnectionConfig, Fence
 from dative_atom.connectors.connection import open_connection
-from dative_atom.engine.failpoints import reach
+from dative_atom.engine.effects.fence import is_fenced
+from dative_atom.engine.failpoints import JOURNAL_COMMITTED, reach
 from dative_atom.engine.failures import failure_of
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Connect, Surroundings, run_execution
 from dative_atom.journal.contract import Counts, ExecutionState
+from dative_atom.worker.deadline import Deadline
 from dative_atom.worker.dry_runs import dry_ran
 from dative_atom.worker.journals import journal_of
 from dative_atom.worker.letters import rehearsed
 from dative_atom.worker.memory import limit_growth
 from dative_atom.worker.profiles import looked
 from dative_atom.worker.protocol import (
+    FENCED,
     FRAME_BYTES_MAX,
     CancelExecution,
     CheckConnection,
@@ -61,7 +65,8 @@ def main(arguments: list[str]) -> int:
     """Serve the agent on the socket with that number until it closes it or says Shutdown. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="dative_atom.worker", description="Runs executions for the agent beside it.")
     parser.add_argument("--fd", type=int, required=True, help="inherited end of the agent's socket pair")
-    fd = parser.parse_args(arguments).fd
+    parser.add_argument("--deadline-fd", type=int, help="the agent's `Deadline`; none where it is in no molecule")
+    given = parser.parse_args(arguments)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -71,7 +76,7 @@ def main(arguments: list[str]) -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     warm_up()
-    return Worker(socket.socket(fileno=fd)).serve()
+    return Worker(socket.socket(fileno=given.fd), deadline_fd=given.deadline_fd).serve()
 
 
 def warm_up() -> None:
@@ -87,10 +92,15 @@ class Worker:
     """One agent's worker. Writes to the socket are whole frames, from either thread."""
 
     def __init__(
-        self, connection: socket.socket, connect: Connect = open_connection, clock: Clock | None = None
+        self,
+        connection: socket.socket,
+        connect: Connect = open_connection,
+        clock: Clock | None = None,
+        deadline_fd: int | None = None,
     ) -> None:
         """connect, clock: what a process test puts in the place of real systems and of real time."""
         self._connection = connection
+        self._deadline_fd = deadline_fd
         self._connect = connect
         self._work: queue.Queue[RunExecution | CheckConnection | Rehearse | DryRun | LookSteps | None] = queue.Queue(
             maxsize=1
@@ -176,15 +186,18 @@ class Worker:
         log = self._log.bind(execution_id=message.execution_id)
         try:
             limit_growth(message.limits.memory_bytes)
-            with journal_of(message, self._clock, reach) as journal:
+            with self._fence(message) as fence, journal_of(message, self._clock, fenced(fence)) as journal:
                 progress = _Progress(self, message.execution_id, self._clock)
                 ended = run_execution(
                     message,
                     journal,
-                    Surroundings(self._clock, self._connect, control, progress=progress.settled),
+                    Surroundings(self._clock, self._connect, control, progress=progress.settled, fence=fence),
                 )
         except Exception as error:  # noqa: BLE001 - the worker outlives every execution; the agent is told
             failure = failure_of(error, cancelled=control.cancelled)
+            if is_fenced(error, message.fencing_token):
+                log.warning("run.fenced", **failure)
+                return Finished(message.execution_id, FENCED, {}, failure)
             log.error("run.broken", **failure)  # noqa: TRY400 - a traceback may hold values
             return Finished(message.execution_id, ExecutionState.FAILED.value, {}, failure)
         finally:
@@ -194,6 +207,17 @@ class Worker:
             "run.finished", state=ended.state.value, attempt=ended.attempt, failure=failed, **_numbers(ended.counts)
         )
         return Finished(message.execution_id, ended.state.value, _numbers(ended.counts), failed)
+
+    @contextmanager
+    def _fence(self, message: RunExecution) -> Iterator[Fence]:
+        if self._deadline_fd is None:
+            yield UNFENCED
+            return
+        deadline = Deadline.open(self._deadline_fd, message.session)
+        try:
+            yield deadline
+        finally:
+            deadline.close()
 
     def progressed(self, execution_id: str, counts: Counts) -> None:
         self._send(Progress(execution_id, _numbers(counts)))
@@ -212,6 +236,21 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - a connector's defect is a failed check, not a dead worker
             checks = [("connector", False, type(error).__name__)]
         return Checks(message.request_id, checks)
+
+
+def fenced(fence: Fence) -> Callable[[str], None]:
+    """What a journal tells each boundary of each of its write transactions, whoever makes it.
+
+    Invariant 4: whatever an execution writes into the journal, a vault's token and a number of a sequence too, is
+    committed under a live lease only.
+    """
+
+    def reached(name: str) -> None:
+        reach(name)
+        if name != JOURNAL_COMMITTED:
+            fence.check()
+
+    return reached
 
 
 class _Progress:

@@ -11,6 +11,8 @@ import msgspec
 
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 """A longer frame is a defect of the other side: the connection is closed and the worker replaced."""
+FENCED = "fenced"
+"""`Finished.state` of an attempt that stopped because its member may act no more: see `Finished`."""
 
 
 class Binding(msgspec.Struct, frozen=True):
@@ -52,7 +54,8 @@ class RunExecution(msgspec.Struct, frozen=True, tag="run"):
     resource: OpenTelemetry resource attributes (service.instance.id, dative.atom.id, …).
     traceparent: of the caller, empty for a new root. overrides: parameter -> value.
     allows: what the atom lets a process do beyond its rights: "scripts". journal: see `journal.open`, as its secret, the
-    file with its key, and its owner.
+    file with its key, and its owner. session: of the agent's `Deadline`, under which it runs; its token and it were
+    given together.
     """
 
     execution_id: str
@@ -68,6 +71,7 @@ class RunExecution(msgspec.Struct, frozen=True, tag="run"):
     limits: Limits = Limits()
     resource: dict[str, str] = {}
     fencing_token: int = 0
+    session: int = 0
     molecule_id: str = "default"
     atom_id: str = ""
     allows: list[str] = []
@@ -151,7 +155,10 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """The execution is over and the journal says so. failure: code, message, where, next."""
+    """The execution is over and the journal says so. failure: code, message, where, next.
+
+    state FENCED: it is not over, and nothing was written down. It is no crash either: whoever has it by now goes on.
+    """
 
     execution_id: str
     state: str

@@ -18,7 +18,7 @@ from dative.errors.base import RetryLater, StopRun
 from dative.errors.connector import UnknownOutcome
 from dative.ids import ExecutionId, StepId
 
-from dative_atom.connectors.base import Mark, Outcome, Position, Prober, Ticket, Writer
+from dative_atom.connectors.base import UNFENCED, Fence, Mark, Outcome, Position, Prober, Ticket, Writer
 from dative_atom.engine.effects.certainty import UNCERTAIN, Certainty, find_out, unknown, unknown_rows
 from dative_atom.engine.effects.halfway import Halfway, Prints, packed, taken
 from dative_atom.engine.effects.retry import Attempts, RetryPolicy, Waits, class_named
@@ -46,6 +46,7 @@ class Effects:
     halfway: what transactional targets have of documents that did not settle. prints: of the rows that transactional
     targets take; None where there is only one, which either has the batch or has it not.
     last: the target that commits last; where it has the batch, every one has.
+    fence: asked before everything that changes something outside (Invariant 4).
     prepared: the settlement is on disk. undecided: targets that were told to commit and of which nobody knows yet whether they did.
     """
 
@@ -59,6 +60,7 @@ class Effects:
     halfway: Halfway = field(default_factory=Halfway)
     prints: Prints | None = None
     last: StepId | None = None
+    fence: Fence = UNFENCED
     applied: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     pending: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     committed: set[StepId] = field(default_factory=set)
@@ -123,6 +125,7 @@ class Effects:
     def _write(self, step: StepId, writer: Writer, attempts: Attempts, documents: pa.RecordBatch) -> pa.RecordBatch:
         while True:
             reach("write.before", step)
+            self.fence.check()
             try:
                 results = writer.write(documents, self.ticket(step)).results
             except RetryLater as error:
@@ -152,6 +155,7 @@ class Effects:
                 break
             if certainty.verify is not None and isinstance(writer, Prober):
                 reach("probe.before", step)
+                self.fence.check()
                 results, rows = find_out(writer, certainty.verify, self.waits, documents, results)
                 reach("probe.after", step)
             elif not (certainty.repeatable and self._may_repeat(attempts)):
@@ -208,20 +212,24 @@ class Effects:
             settlement = replace(settlement, halfway=(self.stream, left.packed()))
         if not self.pending and not self.committed:
             reach("batch.written")
+            self.fence.check()
             counts = journal.settle(settlement)
             reach("batch.settled")
             return counts
         # All transactional targets move their marks together, or a mark could not tell at a resume what was committed.
         for target in uncommitted:
             if target.step not in self.pending:
+                self.fence.check()
                 target.writer.write(_empty(target.documents), self.ticket(target.step))
         reach("batch.written")
+        self.fence.check()
         journal.prepare(replace(settlement, sent=packed(self.sent)))
         self.prepared = True
         reach("batch.prepared")
         for target in uncommitted:
             self._commit(target)
         reach("batch.committed")
+        self.fence.check()
         counts = journal.settle(execution_id=self.execution_id)
         reach("batch.settled")
         return counts
@@ -229,11 +237,14 @@ class Effects:
     def _commit(self, target: Target) -> None:
         ticket = self.ticket(target.step)
         reach("commit.before", target.step)
+        # Invariant 4: however long writing took, what was written becomes visible only under a live lease.
+        self.fence.check()
         self.undecided.add(target.step)
         try:
             target.writer.commit(ticket)
         except UnknownOutcome as error:
-            # Invariant 8: the target itself says whether the lost commit happened.
+            # Invariant 8: the target itself says whether the lost commit happened. A member that is fenced does not ask.
+            self.fence.check()
             if not same(target.writer.committed(ticket.stream), ticket):
                 self.undecided.discard(target.step)
                 raise CommitLost(

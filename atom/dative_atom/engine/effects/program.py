@@ -15,7 +15,11 @@ from typing import Final
 from dative.errors import command as codes
 from dative.errors.base import Code, StopRun
 
+from dative_atom.connectors.base import UNFENCED, Fence
+
 PIECE: Final = 1 << 16
+FENCE_EVERY_S: Final = 0.2
+"""How often a program that runs is looked after: one whose member lost its lease is killed."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,12 @@ class Ended:
     code: Code | None = None
 
 
-def run_program(arguments: Sequence[str], given: bytes, timeout_s: float, output_max: int) -> Ended:
-    """arguments: the program's path first. given: its standard input. StopRun command.unusable when it can not start."""
+def run_program(
+    arguments: Sequence[str], given: bytes, timeout_s: float, output_max: int, fence: Fence = UNFENCED
+) -> Ended:
+    """arguments: the program's path first. given: its standard input. StopRun command.unusable when it can not start,
+    molecule.fenced when its member may act no more, at its start or while it runs."""
+    fence.check()
     try:
         process = subprocess.Popen(
             list(arguments),
@@ -45,7 +53,7 @@ def run_program(arguments: Sequence[str], given: bytes, timeout_s: float, output
         raise StopRun(f"{arguments[0]} can not be executed: {error.strerror}", code=codes.UNUSABLE) from error
     ended = os.pidfd_open(process.pid)
     try:
-        output, code = _led(process, ended, memoryview(given), time.monotonic() + timeout_s, output_max)
+        output, code = _led(process, ended, memoryview(given), time.monotonic() + timeout_s, output_max, fence)
     finally:
         # Before it is waited for, so that its number still is this group's. Children that it left behind end with it.
         with suppress(ProcessLookupError):
@@ -60,7 +68,7 @@ def run_program(arguments: Sequence[str], given: bytes, timeout_s: float, output
 
 
 def _led(
-    process: subprocess.Popen[bytes], ended: int, left: memoryview, deadline: float, output_max: int
+    process: subprocess.Popen[bytes], ended: int, left: memoryview, deadline: float, output_max: int, fence: Fence
 ) -> tuple[bytes, Code | None]:
     """Give it its input and take its output until it ends, its time is over or it says too much."""
     assert process.stdin is not None  # noqa: S101  (it has pipes)
@@ -74,7 +82,9 @@ def _led(
         waiting.register(ended, selectors.EVENT_READ)
         waiting.register(given, selectors.EVENT_WRITE)
         while True:
-            ready = [key.fd for key, _ in waiting.select(max(deadline - time.monotonic(), 0))]
+            # Invariant 4: a program can not be undone, so it ends with the lease under which it was started.
+            fence.check()
+            ready = [key.fd for key, _ in waiting.select(min(max(deadline - time.monotonic(), 0), FENCE_EVERY_S))]
             if not ready and time.monotonic() >= deadline:
                 return bytes(found), codes.OUT_OF_TIME
             if given in ready:

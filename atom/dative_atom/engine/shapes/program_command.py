@@ -22,6 +22,7 @@ from dative.ids import StepId
 from dative.process.shapes import ProgramCommandSettings
 from dative.process.shapes.program_command import HOLE
 
+from dative_atom.connectors.base import Fence
 from dative_atom.documents.json import to_json
 from dative_atom.engine.arrival import Arrival
 from dative_atom.engine.effects.program import Ended, run_program
@@ -71,32 +72,32 @@ class ProgramCommand:
                 said = (None, engine.OUTCOME_UNKNOWN.name, "a killed attempt may have run the program for it")
                 rows = [said] * batch.num_rows
             else:
-                rows = self._run(batch)
+                rows = self._run(batch, effects.fence)
             columns = zip(*rows, strict=True)
             arrays = [pa.array(values, pa.string()) for values in columns]
             effects.applied[self.step] = pa.RecordBatch.from_arrays(arrays, schema=_TOLD)
         return effects.applied[self.step]
 
-    def _run(self, batch: pa.RecordBatch) -> list[_Row]:
+    def _run(self, batch: pa.RecordBatch, fence: Fence) -> list[_Row]:
         settings = self.settings
         if settings.per == "batch":
             records = to_json(batch.select(list(settings.fields)))
             given = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
-            return [self._once(settings.command, given)] * batch.num_rows
+            return [self._once(settings.command, given, fence)] * batch.num_rows
         texts = {name: _texts(batch.column(name)) for name in settings.used}
-        return [self._of(texts, row) for row in range(batch.num_rows)]
+        return [self._of(texts, row, fence) for row in range(batch.num_rows)]
 
-    def _of(self, texts: dict[str, list[str | None]], row: int) -> _Row:
+    def _of(self, texts: dict[str, list[str | None]], row: int, fence: Fence) -> _Row:
         try:
             arguments = _filled(self.settings.command, {name: values[row] for name, values in texts.items()})
         except ValueError as error:
             return _failed(codes.ARGUMENT, str(error))
         given = (texts[self.settings.stdin][row] or "") if self.settings.stdin else ""
-        return self._once(arguments, given.encode())
+        return self._once(arguments, given.encode(), fence)
 
-    def _once(self, arguments: Sequence[str], given: bytes) -> _Row:
+    def _once(self, arguments: Sequence[str], given: bytes, fence: Fence) -> _Row:
         settings = self.settings
-        ended = run_program(arguments, given, settings.timeout.total_seconds(), settings.output_max)
+        ended = run_program(arguments, given, settings.timeout.total_seconds(), settings.output_max, fence)
         return _row(ended, settings)
 
 

@@ -17,7 +17,7 @@ from dative.errors import DativeError, StopRun
 from dative.errors import engine as codes
 from dative.ids import DeadLetterId
 
-from dative_atom.connectors.base import Position, Read, Reader
+from dative_atom.connectors.base import UNFENCED, Fence, Position, Read, Reader
 from dative_atom.documents.batch import number_documents
 from dative_atom.documents.json import Unreadable, from_json
 from dative_atom.engine.books.ledger import JournalLedger, Seen
@@ -94,8 +94,9 @@ class OpenReader(Protocol):
 class ReaderSource:
     """A connector's reader."""
 
-    def __init__(self, open_reader: OpenReader, ledger: JournalLedger) -> None:
+    def __init__(self, open_reader: OpenReader, ledger: JournalLedger, fence: Fence = UNFENCED) -> None:
         self._open_reader = open_reader
+        self._fence = fence
         self._ledger = ledger
         self._reader: Reader | None = None
         self._settled: Position | None = None
@@ -128,6 +129,8 @@ class ReaderSource:
             position, self._settled = self._settled, None
         if position is not None and self._reader is not None:
             reach("acknowledge.before")
+            # Invariant 4: whoever has the work now tells the source itself.
+            self._fence.check()
             self._reader.acknowledge(position)
             reach("acknowledge.after")
 

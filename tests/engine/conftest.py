@@ -12,12 +12,13 @@ import pytest
 from dative.clock import ManualClock
 from dative.ids import DeadLetterId, ExecutionId, ProcessName
 from dative.process.load import canonical_process, load
+from dative_atom.connectors.base import UNFENCED, Fence
 from dative_atom.engine.memory import MemorySystem, MemoryTarget
 from dative_atom.engine.pipeline import Control
 from dative_atom.engine.run import Surroundings, run_execution
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.sqlite import SqliteJournal
-from dative_atom.telemetry.recorder import Recorder
+from dative_atom.telemetry.recorder import Recorder, trace_of
 from dative_atom.worker.protocol import Binding, Keys, Limits, RunExecution
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -65,6 +66,9 @@ class Engine:
     allows: list[str] = field(default_factory=lambda: ["scripts", "command:/bin/cat", "command:/bin/sh"])
     parameters: dict[str, str] = field(default_factory=dict)
     keys: Keys = field(default_factory=lambda: Keys({1: "11" * 32}))
+    fence: Fence = UNFENCED
+    token: int = 0
+    atom: str = ""
 
     def target(self, step: str, **settings: object) -> MemoryTarget:
         """The target of a step, made before it is opened so that a test can say how it behaves."""
@@ -121,6 +125,8 @@ class Engine:
             parameters=self.parameters,
             allows=self.allows,
             keys=self.keys,
+            fencing_token=self.token,
+            atom_id=self.atom,
         )
 
     def run(
@@ -133,8 +139,10 @@ class Engine:
     ) -> Execution:
         """Plan and run one execution of a process with this body to its end."""
         execution_id = execution_id or self.plan(retry_of)
-        self.recorder, self.control = Recorder(), Control()
-        surroundings = Surroundings(self.clock, self.system.connect, self.control, self._wait, observe=self._observe)
+        self.recorder, self.control = Recorder(trace_id=trace_of(execution_id)), Control()
+        surroundings = Surroundings(
+            self.clock, self.system.connect, self.control, self._wait, observe=self._observe, fence=self.fence
+        )
         return run_execution(self.message(body, execution_id, source), self.journal, surroundings, self.recorder)
 
     def afresh(self) -> None:

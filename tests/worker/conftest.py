@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +22,7 @@ from dative.ids import ExecutionId, ProcessName
 from dative.process.load import canonical_process, load
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.sqlite import SqliteJournal
+from dative_atom.worker.deadline import Deadline
 from dative_atom.worker.protocol import (
     Binding,
     Finished,
@@ -61,7 +64,7 @@ _decoder = msgspec.msgpack.Decoder(FromWorker)
 class WorkerProcess:
     """A worker and our end of its socket."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[Any]
     connection: socket.socket
     heard: list[FromWorker] = field(default_factory=list)
 
@@ -101,13 +104,19 @@ class Site:
     directory: Path
     workers: list[WorkerProcess] = field(default_factory=list)
 
-    def worker(self, failpoint: str = "") -> WorkerProcess:
+    def worker(
+        self,
+        failpoint: str = "",
+        deadline: Deadline | None = None,
+    ) -> WorkerProcess:
         ours, theirs = socket.socketpair()
         environment = {**os.environ, "DATIVE_FAILPOINT": failpoint}
+        fds = [theirs.fileno()] if deadline is None else [theirs.fileno(), deadline.fd]
+        told = [] if deadline is None else ["--deadline-fd", str(deadline.fd)]
         with (self.directory / "worker.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "dative_atom.worker", "--fd", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", "dative_atom.worker", "--fd", str(theirs.fileno()), *told],
+                pass_fds=fds,
                 env=environment,
                 stderr=log,
             )
@@ -118,6 +127,24 @@ class Site:
         assert isinstance(ready, Ready)
         assert ready.pid == process.pid
         return worker
+
+    def worker_of(self, agent: str, failpoint: str) -> tuple[WorkerProcess, subprocess.Popen[str]]:
+        """A worker that a program starts, which is given the number of its socket; and that program."""
+        ours, theirs = socket.socketpair()
+        with (self.directory / "worker.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", agent, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "DATIVE_FAILPOINT": failpoint},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        theirs.close()
+        worker = WorkerProcess(process, ours)
+        self.workers.append(worker)
+        return worker, process
 
     def database(self, name: str) -> sqlite3.Connection:
         return sqlite3.connect(self.directory / f"{name}.db")
@@ -191,4 +218,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield site
     for worker in site.workers:
         worker.connection.close()
+        for pipe in (worker.process.stdin, worker.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        worker.process.send_signal(signal.SIGCONT)  # one that a failed test left stopped must hear that we have gone
         worker.process.wait(timeout=30)

@@ -15,6 +15,7 @@ The order on any batch is the house's law (Invariants 1 and 8):
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -232,7 +233,8 @@ class Outcomes:
 class Ticket:
     """Which batch of which execution is written, as the target's mark says it.
 
-    stream: "<environment id>/<process>/<step>", one mark each in a transactional target.
+    stream: "<environment id>/<process>/<step>", one mark each in a transactional target. first_document: of the batch.
+    numbers: of the documents that are written, uint64, in their order.
     """
 
     stream: str
@@ -240,6 +242,20 @@ class Ticket:
     batch: int  # from 0, +1 a batch, never reused within an execution, also after a resume
     position: Position
     fencing_token: int
+    first_document: int = 0
+    numbers: pa.Array | None = field(default=None, compare=False)
+
+    def idempotency_key(self, body: bytes, row: int | None = None) -> str:
+        """What tells a target that it was sent the same before: 32 hex digits. The third line of Invariant 4.
+
+        body: what is sent, of the document in that row of the written batch, or of the batch as a whole. The same in every
+        attempt, on whatever member, as long as the source gives the same documents; other content never has the key of
+        what was sent before, so nothing that is new is taken for a repetition.
+        """
+        numbers = self.numbers if row is None or self.numbers is None else self.numbers[row : row + 1]
+        where = "" if numbers is None else ",".join(str(number) for number in numbers.to_pylist())
+        head = "\x1f".join((self.stream, self.execution_id, str(self.first_document), where)).encode()
+        return hashlib.sha256(len(head).to_bytes(4, "big") + head + body).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Named boundaries of an execution at which a test may kill the worker.
+"""Named boundaries of an execution at which a test may kill the worker, or do something else to it.
 
 `DATIVE_FAILPOINT="name[:step][:count]"` makes the process SIGKILL itself when it reaches that boundary for the count-th
-time (default 1). Without the variable, `reach` is one look at an empty string. A process that forks its workers arms
+time (default 1); "stop@name…" makes it SIGSTOP itself there, until somebody wakes it up. Without the variable, `reach` is one look at an empty string. A process that forks its workers arms
 them with `arm`; `count` tells how often a run passes which boundary, so that a test can kill at each passage of each.
 """
 
@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 VARIABLE: Final = "DATIVE_FAILPOINT"
@@ -59,10 +60,28 @@ ECHOES: Final = ("step.before", "step.after", "journal.begun", "journal.committi
 proof (tests/proof) kills here too; a builder's case leaves them out and keeps its time."""
 
 
-class _Armed:
-    """What was asked for. name: with its step, empty when nothing was."""
+def die() -> None:
+    """At once, without cleaning up."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    def __init__(self, asked: str) -> None:
+
+def pause() -> None:
+    """Stop the whole process, every thread of it.
+
+    Sent to this thread: one for the process may be taken by another, and this one would go on for a while.
+    """
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
+STOP: Final = "stop@"
+
+
+class _Armed:
+    """What was asked for. name: with its step, empty when nothing was. act: what happens there."""
+
+    def __init__(self, asked: str, act: Callable[[], None] = die) -> None:
+        self.act = pause if asked.startswith(STOP) else act
+        asked = asked.removeprefix(STOP)
         name, *rest = asked.split(":")
         if name in STEP_NAMES:
             if not rest:
@@ -87,10 +106,11 @@ _watched = _armed.name
 _guard = threading.Lock()
 
 
-def arm(asked: str) -> None:
-    """As the variable says it, for this process from now on; an empty text disarms."""
+def arm(asked: str, act: Callable[[], None] = die) -> None:
+    """As the variable says it, for this process from now on; an empty text disarms. act: called there, by whatever thread
+    comes by."""
     global _armed, _watched
-    _armed = _Armed(asked)
+    _armed = _Armed(asked, act)
     _watched = _armed.name or ("counted" if _passed is not None else "")
 
 
@@ -103,7 +123,7 @@ def count() -> Counter[str]:
 
 
 def reach(name: str, step: str = "") -> None:
-    """The execution is at this boundary. Dies here, at once and without cleaning up, when a test asked for it."""
+    """The execution is at this boundary. What a test asked for happens here."""
     if not _watched:
         return
     _reached(at(name, step) if step else name)
@@ -117,4 +137,4 @@ def _reached(name: str) -> None:
             return
         _armed.left -= 1
         if _armed.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _armed.act()

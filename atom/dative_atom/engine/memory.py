@@ -15,12 +15,15 @@ from typing import Any
 
 import pyarrow as pa
 from dative.clock import Clock
-from dative.errors.connector import Unavailable, UnknownOutcome
+from dative.errors.base import StopRun
+from dative.errors.connector import FENCED, Unavailable, UnknownOutcome
 
 from dative_atom.connectors.base import (
     PREVIEW_FIELDS,
+    UNFENCED,
     Checked,
     ConnectionConfig,
+    Fence,
     Foresight,
     Mark,
     Operation,
@@ -58,7 +61,8 @@ class Faults:
 class MemoryTarget:
     """What one target step has. key: fields that find a document; empty means that every write appends.
 
-    silent: how often the target does not say what it committed last.
+    silent: how often the target does not say what it committed last. request_rows: how many documents one request of a
+    target without transactions takes; requested: called after each. idempotent: a key that was seen is not applied again.
     rows: key -> document. effects: how many documents were applied, over all writes. outcomes: of each write.
     """
 
@@ -72,6 +76,10 @@ class MemoryTarget:
     mark: dict[str, Mark] = field(default_factory=dict)
     probes: int = 0
     late: list[tuple[int, list[dict[str, Any]]]] = field(default_factory=list)
+    request_rows: int = 0
+    requested: Callable[[], None] = lambda: None
+    idempotent: bool = False
+    keys: set[str] = field(default_factory=set)
 
     def apply(self, rows: list[dict[str, Any]]) -> None:
         """Every application counts, also of a document that is there already."""
@@ -89,9 +97,10 @@ class MemoryTarget:
 class MemoryWriter:
     """`connectors.base.Writer` over a `MemoryTarget`."""
 
-    def __init__(self, target: MemoryTarget, documents: pa.Schema) -> None:
+    def __init__(self, target: MemoryTarget, documents: pa.Schema, fence: Fence = UNFENCED) -> None:
         self._target = target
         self._documents = documents
+        self._fence = fence
         self._open: list[dict[str, Any]] = []
 
     @property
@@ -118,8 +127,20 @@ class MemoryWriter:
         if target.faults.lost:
             self._lose(target.faults.lost.pop(0))
         if not target.transactional:
-            self._apply()
+            self._request(ticket)
         return tally.outcomes({RESULT_ID.name: pa.array(ids, pa.string())})
+
+    def _request(self, ticket: Ticket) -> None:
+        """As over HTTP: one request after the other, each for good."""
+        target, rows, self._open = self._target, self._open, []
+        size = target.request_rows or max(len(rows), 1)
+        keys = [ticket.idempotency_key(json.dumps(row, default=str).encode(), index) for index, row in enumerate(rows)]
+        for start in range(0, len(rows), size):
+            self._fence.check()
+            some = range(start, min(start + size, len(rows)))
+            target.apply([rows[index] for index in some if not (target.idempotent and keys[index] in target.keys)])
+            target.keys.update(keys[index] for index in some)
+            target.requested()
 
     def _apply(self) -> None:
         self._target.apply(self._open)
@@ -146,6 +167,9 @@ class MemoryWriter:
         return pa.record_batch({"found": pa.array(found, pa.bool_()), RESULT_ID.name: pa.array(ids, pa.string())})
 
     def commit(self, ticket: Ticket) -> None:
+        mark = self._target.mark.get(ticket.stream)
+        if mark is not None and mark.fencing_token > ticket.fencing_token:
+            raise StopRun(f"the mark has fencing token {mark.fencing_token}", code=FENCED)
         faults = self._target.faults.commit
         fault = faults.pop(0) if faults else None
         if isinstance(fault, BaseException):
@@ -261,7 +285,7 @@ class MemoryConnector:
     def writer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> MemoryWriter:
         key = operation.options.get("key") or ()
         target = self._system.targets.setdefault(operation.step, MemoryTarget(tuple(key)))
-        return MemoryWriter(target, documents)
+        return MemoryWriter(target, documents, context.fence)
 
     def previewer(self, operation: Operation, context: RunContext, documents: pa.Schema) -> MemoryPreviewer:
         key = operation.options.get("key") or ()

@@ -42,7 +42,7 @@ from dative_atom.engine.pipeline import Control, Reading, Start, Transformed, Tr
 from dative_atom.engine.routing import Flow, Observer, run_steps
 from dative_atom.engine.sources.source import watermark
 from dative_atom.journal.contract import Counts, Execution, ExecutionState, Journal, Settlement
-from dative_atom.telemetry.recorder import Recorder, parse_traceparent
+from dative_atom.telemetry.recorder import Recorder, parse_traceparent, trace_of
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """What :lastRunDate, :lastSuccessDate and :watermark are in a process' first execution."""
@@ -79,8 +79,15 @@ def run_execution(
     """
     surroundings = replace(surroundings, fence=Latch(surroundings.fence))
     surroundings.fence.check()
-    recorder = recorder or Recorder(parent=parse_traceparent(message.traceparent))
-    execution = journal.begin(ExecutionId(message.execution_id), surroundings.clock.now(), recorder.trace_id)
+    recorder = recorder or Recorder(parse_traceparent(message.traceparent), trace_of(message.execution_id))
+    execution = journal.begin(
+        ExecutionId(message.execution_id),
+        surroundings.clock.now(),
+        recorder.trace_id,
+        message.fencing_token,
+        atom_id=message.atom_id,
+    )
+    recorder.of_attempt(execution.execution_id, execution.attempts)
     report_execution(journal, execution, message, recorder)
     reach("execution.begun")
     failure: dict[str, str] | None = None
@@ -118,7 +125,7 @@ def _finish(
     ended = replace(execution, state=state, finished_at=now, failure=failure)
     report_execution(journal, ended, message, recorder)
     report_spans(journal, ended, message, recorder)
-    finished = journal.finish(execution.execution_id, state, now, failure)
+    finished = journal.finish(execution.execution_id, state, now, failure, message.fencing_token)
     reach("execution.finished")
     return finished
 
@@ -234,7 +241,7 @@ class _Run:
             # Invariant 1: the target's own mark says whether the batch that was being settled is there.
             there = [step for step, mark in marks.items() if _marked(mark, execution_id, prepared.batch)]
             if marks and len(there) == len(marks):
-                self.journal.settle(execution_id=execution_id)
+                self.journal.settle(execution_id=execution_id, fencing_token=self.message.fencing_token)
             else:
                 sent = {step: rows for step, rows in unpacked(prepared.sent).items() if step in there}
                 halfway = self.halfway.and_also(sent, prepared.counts.read)
@@ -250,7 +257,8 @@ class _Run:
     def _not_settled(self, halfway: Halfway) -> None:
         """A prepared batch is given up, but not what some of its targets committed."""
         self.halfway = halfway
-        self.journal.discard(self.execution.execution_id, (self.mark_stream, halfway.packed()))
+        kept = (self.mark_stream, halfway.packed())
+        self.journal.discard(self.execution.execution_id, kept, self.message.fencing_token)
 
     @property
     def mark_stream(self) -> str:
@@ -288,6 +296,7 @@ class _Run:
             halfway=self.halfway,
             last=self.transactional[-1].step if self.transactional else None,
             fence=self.fence,
+            first_document=numbered(item.piece.documents)[0],
             prints=self.prints if len(self.transactional) > 1 or self.halfway.rows else None,
         )
         attempts = Attempts(LOST_COMMIT, self.waits, f"batch {item.batch}")

@@ -7,13 +7,14 @@ per batch and step, and per call of a system: never per document. This file know
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 SPANS_MAX = 2000
 """Beyond it, steps and calls that went well are counted instead of kept; failures always are kept."""
@@ -28,6 +29,16 @@ def new_trace_id() -> str:
 
 def new_span_id() -> str:
     return f"{_random.getrandbits(64) or 1:016x}"
+
+
+def trace_of(execution_id: str) -> str:
+    """The trace of an execution that nobody else began one for: the same in every attempt, on whatever member."""
+    return hashlib.sha256(f"trace/{execution_id}".encode()).hexdigest()[:32]
+
+
+def span_of(execution_id: str, attempt: int) -> str:
+    """The root span of an attempt: known to the next one also when the attempt was lost before it told anything."""
+    return hashlib.sha256(f"attempt/{attempt}/{execution_id}".encode()).hexdigest()[:16]
 
 
 def traceparent(trace_id: str, span_id: str) -> str:
@@ -99,6 +110,17 @@ class StepTotals:
     rules: dict[str, int] = field(default_factory=dict)
 
 
+class Former(Protocol):
+    """An attempt of an execution, as the journal knows it (`Attempt`)."""
+
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def atom_id(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
 @dataclass
 class Recorder:
     """Everything recorded of one attempt of one execution. Threads of the execution share it.
@@ -121,6 +143,15 @@ class Recorder:
             self.trace_id = self.parent[0]
         self._current = threading.local()
         self._lock = threading.Lock()
+
+    def of_attempt(self, execution_id: str, attempts: Sequence[Former]) -> None:
+        """Whose this is, before anything is recorded. attempts: all that are known, the one that is recorded last."""
+        *former, own = attempts
+        self.root_id = span_of(execution_id, own.attempt)
+        if former:
+            last = former[-1]
+            told = {"dative.attempt": last.attempt, "dative.atom.id": last.atom_id, "dative.ended": last.reason}
+            self.links.append((self.trace_id, span_of(execution_id, last.attempt), told))
 
     @contextmanager
     def step(self, step: str, verb: str, batch: int, documents_in: int) -> Iterator[StepTimer]:

@@ -50,7 +50,9 @@ class DiskWriter:
         self.rollback()
         name = self._name(ticket)
         inside(self._root, name)
-        pending = self._hidden / f"{_digest(ticket.stream)}-{ticket.batch}-{os.getpid()}.pending"
+        # With the token: on two hosts that share the folder, processes of one number may write one batch.
+        mine = f"{ticket.batch}-{ticket.fencing_token}-{os.getpid()}"
+        pending = self._hidden / f"{_digest(ticket.stream)}-{mine}.pending"
         self._pending = pending
         with _coded(f"writing {name}"), pending.open("wb") as file:
             self._print(documents, file)

@@ -11,8 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dative_atom.engine.message import Message
 from dative_atom.journal.contract import Execution, ExecutionState, Journal
-from dative_atom.telemetry.otlp import encode, execution_spans
-from dative_atom.telemetry.recorder import Recorder
+from dative_atom.telemetry.otlp import Span, encode, execution_spans
+from dative_atom.telemetry.recorder import Recorder, span_of
 from dative_atom.telemetry.sampler import Ended, keep
 
 _STATES = {
@@ -50,11 +50,45 @@ def report_spans(journal: Journal, execution: Execution, message: Message, recor
     if reason is None:
         return
     error = (execution.failure or {}).get("code", "") if failed else ""
-    spans = execution_spans(recorder, end_ns, {**_attributes(execution), "dative.kept": reason}, error)
+    attributes = {**_attributes(execution), **_whose(message.atom_id, message.fencing_token), "dative.kept": reason}
+    spans = [*_former(execution, recorder), *execution_spans(recorder, end_ns, attributes, error)]
     body = telemetry_pb2.Spans(
         otlp=encode(spans, message.resource), items=len(spans), execution_id=execution.execution_id
     )
     journal.report("spans", telemetry_pb2.Record(spans=body).SerializeToString())
+
+
+def _former(execution: Execution, recorder: Recorder) -> list[Span]:
+    """Root spans of the attempts before, which were lost with everything they had recorded.
+
+    An attempt that could still tell its own has the same span id, and the controller keeps the first that it was told.
+    """
+    return [
+        Span(
+            name=f"execute {execution.process}",
+            trace_id=recorder.trace_id,
+            span_id=span_of(execution.execution_id, former.attempt),
+            parent_id=recorder.parent[1] if recorder.parent else "",
+            start_ns=_ns(former.started_at),
+            end_ns=_ns(former.ended_at or former.started_at),
+            attributes={
+                "dative.execution.id": execution.execution_id,
+                "dative.process.name": execution.process,
+                "dative.attempt": former.attempt,
+                **_whose(former.atom_id, former.fencing_token),
+            },
+            error=former.reason,
+        )
+        for former in execution.attempts[:-1]
+    ]
+
+
+def _whose(atom_id: str, fencing_token: int) -> dict[str, str | int]:
+    return {"dative.atom.id": atom_id, "dative.fencing_token": fencing_token}
+
+
+def _ns(moment: datetime) -> int:
+    return int(moment.timestamp() * 1e6) * 1000
 
 
 def _attributes(execution: Execution) -> dict[str, str | int]:

@@ -46,6 +46,7 @@ class Effects:
     halfway: what transactional targets have of documents that did not settle. prints: of the rows that transactional
     targets take; None where there is only one, which either has the batch or has it not.
     last: the target that commits last; where it has the batch, every one has.
+    first_document: number of the batch's first. numbers: by step, of the documents that it writes.
     fence: asked before everything that changes something outside (Invariant 4).
     prepared: the settlement is on disk. undecided: targets that were told to commit and of which nobody knows yet whether they did.
     """
@@ -61,6 +62,8 @@ class Effects:
     prints: Prints | None = None
     last: StepId | None = None
     fence: Fence = UNFENCED
+    first_document: int = 0
+    numbers: dict[StepId, pa.Array] = field(default_factory=dict)
     applied: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     pending: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     committed: set[StepId] = field(default_factory=set)
@@ -69,8 +72,18 @@ class Effects:
     sent: dict[StepId, pa.RecordBatch] = field(default_factory=dict)
     used: dict[StepId, pa.Array] = field(default_factory=dict)
 
-    def ticket(self, step: StepId) -> Ticket:
-        return Ticket(f"{self.stream}/{step}", self.execution_id, self.batch, self.position, self.fencing_token)
+    def ticket(self, step: StepId, rows: pa.Array | None = None) -> Ticket:
+        """rows: which of the step's documents are written; None for all of them."""
+        numbers = self.numbers.get(step)
+        return Ticket(
+            f"{self.stream}/{step}",
+            self.execution_id,
+            self.batch,
+            self.position,
+            self.fencing_token,
+            self.first_document,
+            numbers if rows is None or numbers is None else numbers.take(rows),
+        )
 
     def write(
         self,
@@ -79,6 +92,7 @@ class Effects:
         policy: RetryPolicy,
         documents: pa.RecordBatch,
         certainty: Certainty = UNCERTAIN,
+        numbers: pa.Array | None = None,
     ) -> pa.RecordBatch:
         """Write the documents; returns the outcomes' columns, one row per document, in order.
 
@@ -88,6 +102,8 @@ class Effects:
         """
         if step in self.applied:
             return self.applied[step]
+        if numbers is not None:
+            self.numbers[step] = numbers
         attempts = Attempts(policy, self.waits, f"step {step}")
         if writer.transactional:
             self.pending[step] = self._in_transaction(step, writer, attempts, documents)
@@ -116,18 +132,27 @@ class Effects:
             return results
         found, places = self.halfway.found(step, prints)
         rows = pc.indices_nonzero(pc.invert(pc.is_in(pa.arange(0, len(prints)), value_set=found))).cast(pa.int64())
-        fresh = self._write(step, writer, attempts, documents.take(rows))
+        fresh = self._write(step, writer, attempts, documents, rows)
         self.sent[step], self.used[step] = taken(prints.take(rows), fresh), places
         known = self.halfway.rows[step].select(fresh.schema.names).take(places).cast(fresh.schema)
         both = pa.Table.from_batches([known, fresh]).combine_chunks()
         return one_batch(both.take(pc.sort_indices(pa.concat_arrays([found, rows]))))
 
-    def _write(self, step: StepId, writer: Writer, attempts: Attempts, documents: pa.RecordBatch) -> pa.RecordBatch:
+    def _write(
+        self,
+        step: StepId,
+        writer: Writer,
+        attempts: Attempts,
+        documents: pa.RecordBatch,
+        rows: pa.Array | None = None,
+    ) -> pa.RecordBatch:
+        """rows: of the documents, those that are written."""
+        documents = documents if rows is None else documents.take(rows)
         while True:
             reach("write.before", step)
             self.fence.check()
             try:
-                results = writer.write(documents, self.ticket(step)).results
+                results = writer.write(documents, self.ticket(step, rows)).results
             except RetryLater as error:
                 writer.rollback()
                 attempts.pause(error)
@@ -162,7 +187,7 @@ class Effects:
                 break
             if not len(rows) or sent == sent_most:
                 break
-            results = _replaced(results, rows, self._write(step, writer, attempts, documents.take(rows)))
+            results = _replaced(results, rows, self._write(step, writer, attempts, documents, rows))
         return results
 
     def _may_repeat(self, attempts: Attempts) -> bool:
@@ -186,7 +211,7 @@ class Effects:
                 if stop.code is codes.CANCELLED:
                     raise
                 return results
-            again = self._write(step, writer, attempts, documents.take(rows))
+            again = self._write(step, writer, attempts, documents, rows)
             results = _replaced(results, rows, again)
 
     def start_over(self, targets: Sequence[Target]) -> None:
@@ -230,7 +255,7 @@ class Effects:
             self._commit(target)
         reach("batch.committed")
         self.fence.check()
-        counts = journal.settle(execution_id=self.execution_id)
+        counts = journal.settle(execution_id=self.execution_id, fencing_token=self.fencing_token)
         reach("batch.settled")
         return counts
 

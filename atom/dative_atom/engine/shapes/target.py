@@ -65,7 +65,8 @@ class TargetShape:
             return batch
         if flow.effects is None:
             raise StopRun(f"step {self.step} writes in a stage that may not", code=codes.READ_INVALID)
-        results = flow.effects.write(self.step, self.writer, self.policy, payload(batch), self.certainty)
+        numbers = batch.column(DOCUMENT)
+        results = flow.effects.write(self.step, self.writer, self.policy, payload(batch), self.certainty, numbers)
         if results.num_rows != batch.num_rows:
             raise StopRun(
                 f"step {self.step}: {results.num_rows} outcomes for {batch.num_rows} documents", code=codes.READ_INVALID

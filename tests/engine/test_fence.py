@@ -22,7 +22,7 @@ from dative_atom.engine import failpoints
 from dative_atom.engine.effects.effects import Effects
 from dative_atom.engine.effects.fence import Latch, is_fenced
 from dative_atom.engine.effects.retry import Waits
-from dative_atom.engine.memory import Faults, MemoryTarget, MemoryWriter
+from dative_atom.engine.memory import Faults, MemoryWriter
 from dative_atom.engine.routing import Flow
 from dative_atom.engine.shapes.program_command import ProgramCommand
 from dative_atom.journal.contract import ExecutionState
@@ -100,7 +100,12 @@ WHERE = [
 def test_wherever_the_lease_is_lost_nothing_follows_and_the_next_member_has_every_effect_once(
     engine: Any, accounts: Callable[..., pa.Table], deadline: Deadline, boundary: str, transactional: bool
 ) -> None:
-    if not transactional and boundary.split(":")[0] in ("batch.prepared", "commit.before", "commit.after", "batch.committed"):
+    if not transactional and boundary.split(":")[0] in (
+        "batch.prepared",
+        "commit.before",
+        "commit.after",
+        "batch.committed",
+    ):
         boundary = "batch.written:3"
     engine.system.rows = accounts(12)
     targets = [engine.target(step, key=("Id",), transactional=transactional) for step in ("first", "second")]
@@ -339,9 +344,7 @@ def test_all_attempts_are_one_trace_and_each_one_links_to_the_one_that_was_lost(
     records = [telemetry_pb2.Record.FromString(record.body) for record in engine.journal.outbox(0)]
     spans = [row for one in records if one.WhichOneof("kind") == "spans" for row in decode(one.spans.otlp, {})[0]]
     assert {row.trace_id for row in spans} == {trace_of(execution_id)}
-    lost, own = (
-        next(row for row in spans if row.span_id == span_of(execution_id, attempt)) for attempt in (1, 2)
-    )
+    lost, own = (next(row for row in spans if row.span_id == span_of(execution_id, attempt)) for attempt in (1, 2))
     told = ("dative.attempt", "dative.atom.id", "dative.fencing_token")
     assert [lost.attributes[name] for name in told] == ["1", "hq-1", "7"]
     assert [own.attributes[name] for name in told] == ["2", "hq-2", "9"]

@@ -82,7 +82,9 @@ def test_who_inherits_it_can_not_prolong_it_nor_take_it_away(deadline: Deadline)
         f"            lambda: os.pwrite({deadline.fd}, b'x' * 8, 0)):\n"
         "    try:\n        act()\n        print('done')\n    except OSError:\n        print('refused')\n"
     )
-    said = subprocess.run([sys.executable, "-c", asked], pass_fds=[deadline.fd], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", asked], pass_fds=[deadline.fd], capture_output=True, text=True, check=True
+    )
     assert said.stdout.split() == ["refused"] * 3
     assert deadline.valid
 
@@ -179,7 +181,9 @@ def receipts_of(site: Any, message: Any) -> list[dict[str, Any]]:
     return told
 
 
-@pytest.mark.parametrize("boundary", ["write.after:upsert:2", "commit.before:upsert", "batch.committed", "batch.settled"])
+@pytest.mark.parametrize(
+    "boundary", ["write.after:upsert:2", "commit.before:upsert", "batch.committed", "batch.settled"]
+)
 def test_a_worker_that_is_blind_to_its_deadline_is_refused_by_the_target_and_by_the_journal(
     site: Any, boundary: str
 ) -> None:

@@ -1,8 +1,9 @@
 """Named boundaries of an execution at which a test may kill the worker, or do something else to it.
 
 `DATIVE_FAILPOINT="name[:step][:count]"` makes the process SIGKILL itself when it reaches that boundary for the count-th
-time (default 1); "stop@name…" makes it SIGSTOP itself there, until somebody wakes it up. Without the variable, `reach` is one look at an empty string. A process that forks its workers arms
-them with `arm`; `count` tells how often a run passes which boundary, so that a test can kill at each passage of each.
+time (default 1); "stop@name…" makes it SIGSTOP itself there, until somebody wakes it up. Without the variable, `reach`
+is one look at an empty string. A process that forks its workers arms them with `arm`; `count` tells how often a run
+passes which boundary, so that a test can act at each passage of each.
 """
 
 from __future__ import annotations

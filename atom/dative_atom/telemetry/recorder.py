@@ -150,7 +150,11 @@ class Recorder:
         self.root_id = span_of(execution_id, own.attempt)
         if former:
             last = former[-1]
-            told = {"dative.attempt": last.attempt, "dative.atom.id": last.atom_id, "dative.ended": last.reason}
+            told: Attributes = {
+                "dative.attempt": last.attempt,
+                "dative.atom.id": last.atom_id,
+                "dative.ended": last.reason,
+            }
             self.links.append((self.trace_id, span_of(execution_id, last.attempt), told))
 
     @contextmanager

@@ -19,6 +19,7 @@ from dative.ids import ExecutionId
 
 from dative_atom.engine.evaluation.rows import HeldRows
 from dative_atom.journal.contract import (
+    Attempt,
     Counts,
     Execution,
     ExecutionState,
@@ -87,7 +88,12 @@ class DryJournal:
         former: str = "lost",
     ) -> Execution:
         self._execution = replace(
-            self._execution, state=ExecutionState.RUNNING, attempt=1, started_at=at, trace_id=trace_id
+            self._execution,
+            state=ExecutionState.RUNNING,
+            attempt=1,
+            attempts=(Attempt(1, atom_id, fencing_token, at, trace_id=trace_id),),
+            started_at=at,
+            trace_id=trace_id,
         )
         return self._execution
 

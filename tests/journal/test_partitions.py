@@ -150,6 +150,16 @@ def test_parts_that_came_to_rest_are_not_repeated_by_the_next_attempt(
     assert not any(part.done_before for part in fourth), "the stream has moved"
 
 
+def test_nothing_is_done_before_where_another_execution_moved_the_stream(
+    journal: AnyJournal, execution: Execution
+) -> None:
+    divided(journal, execution, (SUCCEEDED, FAILED, SUCCEEDED))
+    between = following(journal, execution)
+    journal.settle(Settlement(between.execution_id, "env/sync", 0, b"M", 1, Counts(read=1, written=1)))
+    parts = journal.plan_partitions(following(journal, execution, 3).execution_id, PARTS, b"Z")
+    assert not any(part.done_before for part in parts)
+
+
 def test_a_part_of_other_documents_is_not_taken_for_done(journal: AnyJournal, execution: Execution) -> None:
     divided(journal, execution, (SUCCEEDED, FAILED, SUCCEEDED))
     other = [Partition(0, b"A..M"), Partition(1, b"N..R"), PARTS[2]]

@@ -63,7 +63,10 @@ def test_a_session_that_is_lost_before_its_commit_changes_nothing_and_the_method
 
 
 class Between:
-    """A socket between a journal and PostgreSQL that can lose a COMMIT, or the answer to it, and then is as before."""
+    """A socket between a journal and PostgreSQL that can lose a COMMIT, or the answer to it, and then is as before.
+
+    lose: "request" or "answer" of the next COMMIT, or part of any statement, which is lost with all that would follow.
+    """
 
     def __init__(self, folder: Path, server: Path) -> None:
         self.lose = ""
@@ -96,6 +99,10 @@ class Between:
     def _ask(self, client: socket.socket, server: socket.socket, silent: threading.Event) -> None:
         with suppress(OSError):
             while data := client.recv(1 << 16):
+                if self.lose and self.lose.encode() in data:
+                    self.lose = ""
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
                 if b"; COMMIT" in data:
                     self.commits += 1
                     lose, self.lose = self.lose, ""
@@ -150,6 +157,19 @@ def test_a_commit_whose_answer_was_lost_is_read_back_and_done_once(
     assert journal.sequence_take("no", 1, 1, 1) == 2, "neither skipped nor given twice"
     expected = 6 + 4 * (lost == "request")
     assert proxy.commits - before == expected, "what holds is not sent again"
+
+
+def test_what_a_lost_session_held_does_not_keep_the_next_one_waiting(
+    place: Place, execution: Execution, clock: ManualClock, between: tuple[Between, str]
+) -> None:
+    proxy, address = between
+    journal = open_journal(address, clock, key=place.key)
+    place.opened.append(journal)
+    # The server has the row held for a session whose other end is gone, and is not told.
+    proxy.lose = "INSERT INTO receipt"
+    assert journal.settle(settlement(execution)).batches == 1
+    assert proxy.lose == ""
+    assert [record.body for record in journal.outbox(0)] == [b"e0"]
 
 
 def test_two_that_wait_for_each_other_both_come_through(place: Place) -> None:

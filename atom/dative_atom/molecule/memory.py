@@ -102,6 +102,10 @@ class MemoryCluster:
         self.expire()
         return tuple(self._keys[key] for key in self._below(prefix))
 
+    def snapshot(self, prefix: str = "") -> Snapshot:
+        self.expire()
+        return Snapshot(self.revision, self.items(prefix))
+
     @property
     def history(self) -> tuple[Changes, ...]:
         """Each revision that is not compacted, oldest first: what an oracle reads."""
@@ -353,9 +357,7 @@ class MemoryCoordination:
 
     async def load(self, prefix: str) -> Snapshot:
         await self._reach(f"load {prefix}")
-        self.cluster.expire()
-        items = self.cluster.items(prefix)
-        return Snapshot(self.cluster.revision, items)
+        return self.cluster.snapshot(prefix)
 
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[Changes, None]:
         clock = self.cluster.clock

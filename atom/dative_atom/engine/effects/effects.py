@@ -180,7 +180,6 @@ class Effects:
                 break
             if certainty.verify is not None and isinstance(writer, Prober):
                 reach("probe.before", step)
-                self.fence.check()
                 results, rows = find_out(writer, certainty.verify, self.waits, documents, results)
                 reach("probe.after", step)
             elif not (certainty.repeatable and self._may_repeat(attempts)):

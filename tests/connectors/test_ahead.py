@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
 from dative.errors.base import RetryLater, StopRun
+from dative.errors.connector import UnknownOutcome
+from dative_atom.connectors.database.postgres import STALE_OWNERS
 
 SCHEMA = pa.schema([pa.field("id", pa.int64()), pa.field("name", pa.string())])
 ROWS = 1200
@@ -101,6 +104,42 @@ def test_a_stale_owner_is_refused_with_its_batch_staged(erp: Any, bench: Any) ->
         writer.commit(bench.ticket(1, token=8))
     assert refused.value.code.name == "connector.fenced"
     assert run("SELECT count(*) FROM t") == [(3,)]
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_former_owner_that_sleeps_in_its_transaction_does_not_keep_its_successor_waiting(
+    erp: Any, postgres: Any, bench: Any, staged: bool
+) -> None:
+    sleeper, run = erp
+    sleeper.write(batch_of(0), bench.ticket(0, token=8))
+    other = bench.connect("database", {"url": postgres[0]})
+    operation = bench.operation("database", "upsert", {"table": "t", "key": ["id"]})
+    successor = bench.opened(other.writer(operation, bench.context(), SCHEMA))
+    if staged:
+        successor.ahead(0, batch_of(9000))
+    successor.write(batch_of(9000), bench.ticket(0, token=9))
+    successor.commit(bench.ticket(0, token=9))
+    with pytest.raises((RetryLater, UnknownOutcome, StopRun)):
+        sleeper.commit(bench.ticket(0, token=8))
+    assert run("SELECT min(id), count(*) FROM t") == [(9000, ROWS)]
+    sleeper.rollback()
+    sleeper.write(batch_of(0), bench.ticket(1, token=8))
+    with pytest.raises(StopRun) as refused:
+        sleeper.commit(bench.ticket(1, token=8))
+    assert refused.value.code.name == "connector.fenced"
+    assert run("SELECT count(*) FROM t") == [(ROWS,)]
+
+
+def test_an_owner_of_a_higher_or_of_the_same_token_is_waited_for(erp: Any, postgres: Any, bench: Any) -> None:
+    owner, run = erp
+    owner.write(batch_of(0), bench.ticket(0, token=9))
+    with psycopg.connect(postgres[0], autocommit=True) as other:
+        for token in (8, 9):
+            ended = other.execute(STALE_OWNERS.format(stream=f"'{bench.ticket(0).stream}'", token=token)).fetchall()
+            assert ended == []
+        assert len(other.execute(STALE_OWNERS.format(stream="'another'", token=99)).fetchall()) == 0
+    owner.commit(bench.ticket(0, token=9))
+    assert run("SELECT count(*) FROM t") == [(ROWS,)]
 
 
 def test_a_closed_writer_leaves_no_connection_behind(erp: Any, bench: Any) -> None:

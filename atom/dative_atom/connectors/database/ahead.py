@@ -111,7 +111,7 @@ class AheadWriter(DatabaseWriter):
             self._give_back(self._session)
         self._session, self._broken = staged.session, False
         try:
-            self._session.claim(ticket.stream)
+            self._session.claim(ticket.stream, ticket.fencing_token)
             return self._outcomes(documents, staged.rows, staged.tally)
         except BaseException:
             self._give_up()

@@ -56,6 +56,14 @@ HORIZON_NAIVE = "SELECT (statement_timestamp() AT TIME ZONE 'UTC' + interval '15
 """Local time is at most 14 hours ahead of UTC: a stamp beyond that was no clock's, and must not carry the cursor away."""
 LOCK_WAIT_MS = 30_000
 """Longest wait for another transaction's lock; at the bound the batch is undone and tried again later."""
+OWNER = "dative token "
+STALE_OWNERS = (
+    "SELECT pg_terminate_backend(a.pid)::text FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid "
+    "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database() "
+    "AND l.classid::int8 << 32 | l.objid::int8 = hashtextextended({stream}, 0) "
+    f"AND CASE WHEN a.application_name ~ '^{OWNER}[0-9]+$' "
+    f"THEN substr(a.application_name, {len(OWNER) + 1})::numeric < {{token}} ELSE false END"
+)
 # A silent peer is noticed within half a minute, and unacknowledged data within a minute.
 _LIBPQ = {
     "application_name": "dative",
@@ -212,18 +220,29 @@ class PostgresSession:
     def limit_statements(self, timeout_s: float) -> None:
         self.run(f"SET LOCAL statement_timeout = {max(1, round(timeout_s * 1000))}", "SET")
 
-    def begin(self, stream: str) -> None:
+    def begin(self, stream: str, fencing_token: int = 0) -> None:
         self.run("BEGIN", "BEGIN")
-        self.claim(stream)
+        self.claim(stream, fencing_token)
 
-    def claim(self, stream: str) -> None:
+    def claim(self, stream: str, fencing_token: int = 0) -> None:
         # Invariant 4: an owner that was paused and its successor do not write at the same time.
+        if fencing_token:
+            self._end_stale(stream, fencing_token)
         self._lock(stream)
         self.run("SET CONSTRAINTS ALL IMMEDIATE", "SET")
 
     def _lock(self, name: str) -> None:
         """Wait for the transaction's lock of that name. Fetched, because the driver runs a query only as it is read."""
         self.rows(f"SELECT pg_advisory_xact_lock(hashtextextended({literal(name)}, 0))::text", "LOCK")
+
+    def _end_stale(self, stream: str, fencing_token: int) -> None:
+        """End the session of a former owner that still holds the stream's lock, as one does that sleeps in its transaction.
+
+        Sessions are told apart by the token in their application_name, which lasts for the transaction. A role may end
+        its own sessions. Source: "pg_locks": a bigint key's halves are classid and objid, objsubid is 1.
+        """
+        self.rows(f"SELECT set_config('application_name', '{OWNER}{fencing_token}', true)", "SET")
+        self.rows(STALE_OWNERS.format(stream=literal(stream), token=fencing_token), "LOCK")
 
     def commit(self) -> None:
         try:

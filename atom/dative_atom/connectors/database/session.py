@@ -140,11 +140,12 @@ class Session(Protocol):
         """Statements of this transaction run no longer. Timeout at the bound."""
         ...
 
-    def begin(self, stream: str) -> None:
-        """Begin a transaction that writes. Nobody else writes to this stream until it ends."""
+    def begin(self, stream: str, fencing_token: int = 0) -> None:
+        """Begin a transaction that writes. Nobody else writes to this stream until it ends; a former owner that still
+        does, with a lower token, loses its connection where the database can tell and end it."""
         ...
 
-    def claim(self, stream: str) -> None:
+    def claim(self, stream: str, fencing_token: int = 0) -> None:
         """What `begin` does beyond beginning, for a transaction that has begun."""
         ...
 

@@ -161,11 +161,11 @@ class SqliteSession:
     def limit_statements(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
 
-    def begin(self, stream: str) -> None:  # noqa: ARG002 - the file has one writer anyway
+    def begin(self, stream: str, fencing_token: int = 0) -> None:  # noqa: ARG002 - the file has one writer anyway
         # IMMEDIATE takes the write lock now, so that no batch fails half way because another writer was faster.
         self.run("BEGIN IMMEDIATE", "BEGIN")
 
-    def claim(self, stream: str) -> None:
+    def claim(self, stream: str, fencing_token: int = 0) -> None:
         """The file's write lock, which BEGIN IMMEDIATE took, is all there is to claim."""
 
     def commit(self) -> None:

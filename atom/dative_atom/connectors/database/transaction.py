@@ -77,7 +77,7 @@ class BatchTransaction(ABC):
         self._renewed_if_broken()
         self.rollback()
         try:
-            self._session.begin(ticket.stream)
+            self._session.begin(ticket.stream, ticket.fencing_token)
             tally = Tally(documents.num_rows)
             return self._written(documents, tally)
         except BaseException:

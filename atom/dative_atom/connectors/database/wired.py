@@ -106,11 +106,11 @@ class WiredSession:
     def limit_statements(self, timeout_s: float) -> None:
         self._through("limit_statements", {"timeout_s": timeout_s}, lambda s: s.limit_statements(timeout_s))
 
-    def begin(self, stream: str) -> None:
-        self._through("begin", {"stream": stream}, lambda s: s.begin(stream))
+    def begin(self, stream: str, fencing_token: int = 0) -> None:
+        self._through("begin", {"stream": stream}, lambda s: s.begin(stream, fencing_token))
 
-    def claim(self, stream: str) -> None:
-        self._through("claim", {"stream": stream}, lambda s: s.claim(stream))
+    def claim(self, stream: str, fencing_token: int = 0) -> None:
+        self._through("claim", {"stream": stream}, lambda s: s.claim(stream, fencing_token))
 
     def commit(self) -> None:
         self._through("commit", {}, lambda s: s.commit())

@@ -182,6 +182,32 @@ def test_status_is_one_page_and_calls_only_when_somebody_is_needed(admin: Any, r
     assert "▲" not in admin("status").stdout
 
 
+def test_an_execution_that_moved_shows_both_attempts_and_whose_they_were(admin: Any, runs: Any) -> None:
+    second = 1_000_000_000
+    runs.spans[:] = [
+        control_pb2.Span(
+            trace_id=TRACE, span_id="a", name="execute sync", service="dative-atom", start_ns=0, end_ns=3 * second, error=True,
+            attributes={"dative.attempt": "1", "dative.atom.id": "hq-2", "error.type": "lost"},
+        ),
+        control_pb2.Span(
+            trace_id=TRACE, span_id="b", name="execute sync", service="dative-atom", start_ns=3 * second, end_ns=5 * second,
+            attributes={"dative.attempt": "2", "dative.atom.id": "hq-3"},
+            links=[
+                control_pb2.SpanLink(
+                    trace_id=TRACE, span_id="a",
+                    attributes={"dative.attempt": "1", "dative.atom.id": "hq-2", "dative.ended": "lost"},
+                )
+            ],
+        ),
+    ]  # fmt: skip
+    told = admin("trace", "show", TRACE)
+    lines = [line.strip() for line in told.stdout.splitlines()]
+    assert lines[0].startswith("✖ execute sync")
+    assert lines[1] == "dative.attempt=1 dative.atom.id=hq-2 error.type=lost"
+    assert lines[2].startswith("execute sync")
+    assert lines[3] == "→ goes on after attempt 1 of hq-2: lost"
+
+
 # ---- the command's own trace ------------------------------------------------------------------------------------
 
 

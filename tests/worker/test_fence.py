@@ -15,10 +15,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from dative.clock import SystemClock
 from dative.errors.base import StopRun
 from dative.errors.molecule import FENCED as CODE
 from dative_atom.engine.books.receipt_export import receipts_of_execution
+from dative_atom.journal.sqlite import SqliteJournal
 from dative_atom.worker.deadline import LOST, SESSIONS, Deadline
+from dative_atom.worker.main import fenced
 from dative_atom.worker.protocol import FENCED, Finished
 
 WRITTEN = 30
@@ -98,6 +101,36 @@ def test_a_look_costs_less_than_two_microseconds(deadline: Deadline) -> None:
         best = min(best, (time.perf_counter() - started) / looks)
     assert best < CHECK_MAX_S
     seen.close()
+
+
+@pytest.mark.parametrize("boundary", ["journal.begun", "journal.committing"])
+def test_whatever_the_journal_is_asked_for_in_a_transaction_is_undone_without_a_lease(
+    tmp_path: Path, deadline: Deadline, boundary: str
+) -> None:
+    """Numbers of a sequence, tokens of the vault, records for the controller: nobody has to think of the fence for them."""
+    reached = fenced(deadline)
+
+    def lose(name: str) -> None:
+        if name == boundary:
+            deadline.publish(LOST)
+        reached(name)
+
+    plain = SqliteJournal(tmp_path / "journal.db", SystemClock())
+    armed = False
+    watched = SqliteJournal(tmp_path / "journal.db", SystemClock(), lambda name: lose(name) if armed else None)
+    armed = True
+    for write in (
+        lambda: watched.sequence_take("s", 5, 1, 1),
+        lambda: watched.keep_tokens(["t"], 1, b"x"),
+        lambda: watched.report("event", b"x"),
+    ):
+        deadline.publish(math.inf)
+        with pytest.raises(StopRun) as refused:
+            write()
+        assert refused.value.code is CODE
+    assert (plain.sequence_take("s", 1, 1, 1), plain.unknown_tokens(["t"]), plain.spooled()[0]) == (1, ["t"], 0)
+    plain.close()
+    watched.close()
 
 
 # --- real workers -----------------------------------------------------------------------------------------------------

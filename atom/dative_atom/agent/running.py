@@ -24,7 +24,7 @@ from dative_atom.agent.reporter import Reporter, failure_of
 from dative_atom.agent.runner import Handle, Runner
 from dative_atom.agent.worker import WorkerLost
 from dative_atom.journal.contract import Counts, Execution, ExecutionState
-from dative_atom.telemetry.recorder import new_trace_id
+from dative_atom.telemetry.recorder import trace_of
 from dative_atom.worker.protocol import FENCED, Finished, Keys, Limits, Progress, RunExecution
 
 PROGRESS_EVERY_S = 2.0
@@ -246,7 +246,7 @@ class Running:
         """Write the end of an execution that no worker could write. A failed one always leaves a trace."""
         failure = failure_of(error) if error else None
         done = await self._books.run(self._journal.finish, execution.execution_id, state, self._clock.now(), failure)
-        trace_id = done.trace_id or new_trace_id()
+        trace_id = done.trace_id or trace_of(execution.execution_id)
         if error is not None:
             trace_id = await self._reporter.span(
                 f"execute {execution.process}",

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from dative_controller.cli.waterfall import Bar
 
 _TRACE_ID = re.compile(r"\A[0-9a-f]{32}\Z")
-_TOLD = ("http.response.status_code", "db.response.status_code", "error.type", "dative.documents.failed")
+_TOLD = (
+    "dative.attempt",
+    "dative.atom.id",
+    "http.response.status_code",
+    "db.response.status_code",
+    "error.type",
+    "dative.documents.failed",
+)
 
 
 @click.group(cls=NounGroup, name="trace")
@@ -74,5 +81,8 @@ def _bar(span: Span) -> Bar:
 
 
 def _link(trace_id: str, attributes: dict[str, str]) -> str:
+    if "dative.attempt" in attributes:
+        whose = f" of {attributes['dative.atom.id']}" if attributes.get("dative.atom.id") else ""
+        return f"goes on after attempt {attributes['dative.attempt']}{whose}: {attributes.get('dative.ended', 'lost')}"
     why = " ".join(f"{key}={value}" for key, value in attributes.items())
     return f"linked trace {trace_id}" + (f" ({why})" if why else "")

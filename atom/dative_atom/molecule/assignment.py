@@ -27,7 +27,8 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """Whose turn it is: stream -> when it was served last, or first seen waiting; `now` counts what was served.
+    """Whose turn it is: stream -> when it was served last, or first seen waiting; `now` goes on by two with
+    each that was served.
 
     A new leader begins without: then the oldest come first, and from there on everybody in turn.
     """
@@ -71,16 +72,16 @@ def place(view: View, turns: Turns, limit: int = 160) -> tuple[list[Placement], 
             continue  # nobody can take it now: its stream waits, the others need not
         placed.append(Placement(execution, member))
         room.take(execution, member)
-        now += 1
+        now += 2
         last[queue.stream] = queue.turn = now
         heapq.heappush(queues, queue)
     return placed, Turns(last, now)
 
 
 def _seen(view: View, turns: Turns) -> Turns:
-    """Streams that wait or run keep their turn, new ones stand behind those that were not served since."""
+    """Streams that wait or run keep their turn. New ones stand before the one that was served last, behind all others."""
     known = view.waiting.keys() | view.active.keys()
-    return Turns({stream: turns.last.get(stream, turns.now) for stream in known}, turns.now)
+    return Turns({stream: turns.last.get(stream, turns.now - 1) for stream in known}, turns.now)
 
 
 class _Queue:

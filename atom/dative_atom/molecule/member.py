@@ -203,12 +203,16 @@ class Member:
 
     async def _step(self, session: MemberSession, candidacy: Candidacy | None) -> Candidacy | None:
         """Enter the line, leave it, or lead a whole term; the candidacy as it stands then."""
+        view = self.follow.view
+        seen = view.candidates.get(self._keys.leader(session.lease_id))
         if self.withdrawn:
-            if candidacy is not None:
-                await resign(self._coordination, candidacy)
+            # What the view shows too: a request whose answer was lost may have been applied after the line was left.
+            mine = {candidacy.revision if candidacy else 0, seen.item.create_revision if seen else 0} - {0}
+            for revision in mine:
+                await resign(self._coordination, Candidacy(self._keys.leader(session.lease_id), revision))
             return None
-        known = candidacy is not None and candidacy.key in self.follow.view.candidates
-        if candidacy is None or (not known and self.follow.view.revision >= candidacy.revision):
+        stands = seen is not None and candidacy is not None and seen.item.create_revision == candidacy.revision
+        if candidacy is None or (not stands and view.revision >= candidacy.revision):
             candidacy = await stand(self._coordination, self._keys, self._identity.atom, session.lease_id)
             await self.follow.until_revision(candidacy.revision, LOAD_WITHIN_S)
         if candidacy.leads(self.follow.view):

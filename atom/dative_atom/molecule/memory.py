@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -48,10 +49,11 @@ DATABASE_BYTES_MAX = 2 * 1024**3
 
 
 class Fault(Enum):
-    """What happens to one transaction: the first two are Ambiguous to the caller, the last is Unavailable."""
+    """What happens to one transaction: Ambiguous to the caller, but for the last, which is Unavailable."""
 
     LOST_BEFORE = "the request was lost on its way"
     LOST_AFTER = "it was applied, its answer was lost"
+    DELAYED = "no answer came; it is applied later, by `deliver`"
     REFUSED = "nobody answered, and nothing was sent"
 
 
@@ -303,6 +305,7 @@ class MemoryCoordination:
         self.partitioned = False
         self.fault: Callable[[Sequence[Operation]], Fault | None] = lambda _then: None
         self._next: list[Fault] = []
+        self._delayed: list[tuple[Sequence[Compare], Sequence[Operation], Sequence[Operation]]] = []
         self._hold: int | None = None
         self._awake = asyncio.Event()
         self._awake.set()
@@ -313,6 +316,14 @@ class MemoryCoordination:
     def lose_next(self, fault: Fault, times: int = 1) -> None:
         """The next transactions that write anything suffer it; up to `times`, one each."""
         self._next.extend([fault] * times)
+
+    def deliver(self) -> int:
+        """What was delayed arrives now, in its order; nobody hears the answers. Returns how many."""
+        delayed, self._delayed = self._delayed, []
+        for request in delayed:
+            with contextlib.suppress(DativeError):
+                self.cluster.transact(*request)
+        return len(delayed)
 
     def hold_watches(self) -> None:
         self._hold = self.cluster.revision
@@ -343,9 +354,11 @@ class MemoryCoordination:
         await self._reach("transact")
         writes = any(not isinstance(one, Get) for one in (*then, *otherwise))
         fault = self.fault(then) or (self._next.pop(0) if writes and self._next else None)
-        if fault is Fault.REFUSED or (fault is Fault.LOST_BEFORE and not writes):
+        if fault is Fault.REFUSED or (fault in (Fault.LOST_BEFORE, Fault.DELAYED) and not writes):
             raise Unavailable(f"transact: {fault.value}")
-        if fault is Fault.LOST_BEFORE:
+        if fault is Fault.DELAYED and writes:
+            self._delayed.append((compares, then, otherwise))
+        if fault in (Fault.LOST_BEFORE, Fault.DELAYED):
             raise Ambiguous(f"transact: {fault.value}")
         answer = self.cluster.transact(compares, then, otherwise)
         await self._answered()

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from dative.errors import DativeError
-from dative.waiting import HandClock
+from dative.waiting import HandClock, WaitingClock
 from dative_atom.molecule.claim import FencedOff
+from dative_atom.molecule.coordination import Coordination
 from dative_atom.molecule.keys import Keys
 from dative_atom.molecule.leader import LeaderSettings
 from dative_atom.molecule.member import Member
@@ -115,7 +117,7 @@ class Host:
     """One member of the molecule, and what it runs. gate: where it is not set, runs wait before each batch."""
 
     atom: str
-    client: MemoryCoordination
+    client: Any
     member: Member
     books: Books
     facts: Facts
@@ -168,8 +170,15 @@ class Host:
 class Molecule:
     """Hosts on one cluster."""
 
-    def __init__(self, cluster: MemoryCluster, clock: HandClock, pass_time: PassTime) -> None:
+    def __init__(
+        self,
+        cluster: MemoryCluster,
+        clock: WaitingClock,
+        pass_time: PassTime,
+        connect: Callable[[str], Coordination] | None = None,
+    ) -> None:
         self.cluster, self.clock, self.pass_time = cluster, clock, pass_time
+        self._connect = connect or cluster.client
         self.books = Books()
         self.hosts: dict[str, Host] = {}
 
@@ -183,7 +192,7 @@ class Molecule:
         version: str = "1",
         opened: bool = True,
     ) -> Host:
-        client = self.cluster.client(atom)
+        client = self._connect(atom)
 
         async def new_session() -> Session:
             session = Session(client, TTL_S, self.clock, margin_of(TTL_S), lambda _deadline_s: None)
@@ -248,13 +257,19 @@ class Molecule:
 
     async def stop(self) -> None:
         for host in self.hosts.values():
-            host.client.resume()
+            if isinstance(host.client, MemoryCoordination):
+                host.client.resume()
             host.gate.set()
         for host in self.hosts.values():
             closing = asyncio.ensure_future(host.member.close())
             while not closing.done():
                 await self.pass_time(0.25)
             await closing
+
+
+@pytest.fixture
+def new_molecule() -> type[Molecule]:
+    return Molecule
 
 
 @pytest.fixture

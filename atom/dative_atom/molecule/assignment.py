@@ -88,21 +88,15 @@ class _Queue:
     """What of one stream may start, in order; ordered among the others by who is to be served first."""
 
     def __init__(self, view: View, stream: str, turn: int, limit: int) -> None:
-        self.stream, self.turn = stream, turn
-        active = view.active.get(stream, {})
-        waiting = view.waiting[stream].values()
-        self.running = len(active)
-        self.oldest = min(one.order for one in waiting)
-        # One execution of a stream at a time: the group that runs, or else that of the oldest one that waits.
-        groups = {one.group for one in active.values()} or {min(waiting, key=lambda one: one.order).group}
-        # Two groups at once can only come of a hand that is not ours; then nothing is added to either.
-        mine = [one for one in waiting if one.group in groups] if len(groups) == 1 else []
-        self._waiting = heapq.nsmallest(limit, mine, key=lambda one: one.order)
-        self._waiting.reverse()
-        if active and not next(iter(active.values())).value.of:
-            self._waiting = []  # it runs whole: it has no partitions, whatever calls itself one
+        self.stream, self.turn, self._limit = stream, turn, limit
+        self._all, self._active = view.waiting[stream].values(), view.active.get(stream, {}).values()
+        self.running = len(self._active)
+        self._head = min(self._all, key=_order)
+        self._waiting: list[Execution] | None = None
 
     def next(self, group_max: int) -> Execution | None:
+        if self._waiting is None:
+            self._waiting = self._may_start()
         if not self._waiting or self.running >= group_max:
             return None
         execution = self._waiting.pop()
@@ -111,8 +105,22 @@ class _Queue:
             self._waiting = []
         return execution
 
+    def _may_start(self) -> list[Execution]:
+        """The next one last. Looked up only when it is this stream's turn: there may be thousands."""
+        if any(not one.value.of for one in self._active):
+            return []  # it runs whole: it has no partitions, whatever calls itself one
+        # One execution of a stream at a time: the group that runs, or else that of the oldest one that waits.
+        groups = {one.group for one in self._active} or {self._head.group}
+        if len(groups) > 1:
+            return []  # this can only come of a hand that is not ours; nothing is added to it
+        return heapq.nsmallest(self._limit, (one for one in self._all if one.group in groups), key=_order)[::-1]
+
     def __lt__(self, other: _Queue) -> bool:
-        return (self.running, self.turn, self.oldest) < (other.running, other.turn, other.oldest)
+        return (self.running, self.turn, self._head.order) < (other.running, other.turn, other._head.order)
+
+
+def _order(execution: Execution) -> tuple[int, str]:
+    return execution.order
 
 
 class _Room:

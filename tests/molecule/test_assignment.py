@@ -239,6 +239,17 @@ def test_one_execution_of_a_stream_and_the_oldest_first() -> None:
     assert list(who(world.settle()[0])) == ["later"]
 
 
+def test_what_calls_itself_a_partition_of_one_that_runs_whole_waits() -> None:
+    world = World()
+    world.member("a", 4)
+    world.waits("e", "s")
+    world.settle()
+    world.waits("e.1", "s", of="e", partition="1")
+    assert world.settle()[0] == []
+    world.finish("e")
+    assert list(who(world.settle()[0])) == ["e.1"]
+
+
 def test_partitions_of_the_next_execution_wait_for_the_one_before() -> None:
     world = World()
     world.member("a", 8)

@@ -217,3 +217,12 @@ async def test_what_is_submitted_again_is_there_once(desk: Desk, fault: Fault | 
     desk.client.deliver()
     assert not await submit(desk.client, KEYS, one)
     assert len(desk.cluster.items()) == 1
+
+
+async def test_what_was_applied_is_not_written_again(desk: Desk) -> None:
+    await desk.assign()
+    claim = await desk.claim()
+    before = desk.cluster.revision
+    desk.client.lose_next(Fault.LOST_AFTER)
+    await desk.claims.checkpoint(claim, 1, "journal:1", {})
+    assert desk.cluster.revision == before + 1

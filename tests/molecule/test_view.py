@@ -149,3 +149,21 @@ def test_an_empty_change_only_moves_the_revision() -> None:
     view = View(KEYS)
     view.apply(Changes(9, ()))
     assert view.revision == 9
+
+
+def test_what_comes_late_changes_nothing_back() -> None:
+    cluster = MemoryCluster(clock=_NoClock())
+    for body in GOLDEN[2][1], GOLDEN[2][1].replace(b'"R"', b'"A"'):
+        cluster.transact([], [Put(KEYS.execution("e1"), body)], [])
+    view = View.of(KEYS, cluster.snapshot())
+    view.apply(cluster.history[0])
+    assert view.executions["e1"].value.state == "A"
+
+
+def test_an_assignment_of_an_earlier_life_is_not_its_own() -> None:
+    cluster = MemoryCluster(clock=_NoClock())
+    lease = cluster.grant(5.0).lease_id
+    cluster.transact([], [Put(KEYS.assigned("hq-1", "e1"), GOLDEN[3][1], lease)], [])
+    view = View.of(KEYS, cluster.snapshot())
+    assert [one.execution_id for one in view.assigned_to("hq-1", lease)] == ["e1"]
+    assert list(view.assigned_to("hq-1", lease + 1)) == []

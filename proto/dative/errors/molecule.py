@@ -128,9 +128,3 @@ NOT_A_MEMBER = Code(
     "This atom is not a working member of its molecule at this moment.",
     "Nothing to do: it joins again by itself; dative-atom molecule show says what it waits for.",
 )
-SETTINGS_INVALID = Code(
-    "molecule.settings_invalid",
-    "INVALID_ARGUMENT",
-    "A molecule's setting does not fit another one; nothing was started.",
-    "Correct the setting that the message names.",
-)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from dative.waiting import SystemWaitingClock
+from dative.waiting import HandClock, SystemWaitingClock
 from dative_atom.agent.agent import Agent
 from dative_atom.agent.config import Config
 from dative_atom.agent.enrol import Joined, Joining, join
@@ -36,7 +36,7 @@ def _beside(name: str) -> ModuleType:
 
 waiting, authority, fake_controller = _beside("waiting"), _beside("authority"), _beside("fake_controller")
 _beside("parked")  # tests import it as `agent_parked`
-HandClock, until, move = waiting.HandClock, waiting.until, waiting.move
+until, move = waiting.until, waiting.move
 FakeController, process_json = fake_controller.FakeController, fake_controller.process_json
 
 

@@ -1,6 +1,6 @@
 """Slots of worker processes, kept warm: takes an execution, gives it to a worker, tells how it went.
 
-How often an execution is tried again is decided in executions.py.
+How often an execution is tried again is decided in running.py.
 """
 
 from __future__ import annotations

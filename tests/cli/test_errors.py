@@ -123,30 +123,29 @@ def test_explain_knows_every_code_and_its_exit_code(cli: Any) -> None:
     assert "did you mean" in cli("explain", "bundle.bad_signatur", code=5).stderr
 
 
-def test_every_next_step_that_names_this_command_names_one_that_exists() -> None:
+@pytest.mark.parametrize("program", ["dative", "dative-atom"])
+def test_every_next_step_that_names_a_command_names_one_that_exists(program: str) -> None:
     """A remedy that can not be typed is worse than none."""
     import re
 
     import click
+    from dative_atom.agent.cli import main
     from dative_controller.cli.main import dative
 
     def exists(words: list[str]) -> bool:
-        command: click.Command | None = dative
+        command: click.Command | None = dative if program == "dative" else main
         for word in words:
             if not isinstance(command, click.Group):
                 return True
-            if not re.fullmatch(r"[a-z-]+", word):
-                return False
             command = command.get_command(click.Context(command), word)
             if command is None:
                 return False
         return True
 
-    wrong = []
-    for name, code in load_all_codes().items():
-        for found in re.finditer(r"(?<![\w-])dative ((?:[a-z-]+ ?)+)", code.next):
-            words = found[1].split()
-            if not (exists(words[:1]) and exists(words[:2])):
-                wrong.append(f"{name}: dative {found[1]}")
-    mine = [text for text in wrong if text.startswith("cli.")]
-    assert mine == []
+    named = [
+        (name, found[1])
+        for name, code in load_all_codes().items()
+        for found in re.finditer(rf"(?<![\w-]){program} ([a-z-]+(?: [a-z-]+)?)", code.next)
+    ]
+    assert named
+    assert [f"{name}: {program} {words}" for name, words in named if not exists(words.split())] == []

@@ -61,7 +61,7 @@ def open_connection(config: ConnectionConfig) -> Connector:
     missing = [name for name in spec.required_secrets if not config.secrets.get(name)]
     if missing:
         raise ConfigError(
-            f"connection {config.name} has no secret {', '.join(missing)}; set it: dative secret set",
+            f"connection {config.name} has no secret {', '.join(missing)}; set it: dative env secret set",
             where=f"connection {config.name}",
         )
     guard = Guard(config)

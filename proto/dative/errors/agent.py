@@ -176,7 +176,7 @@ CONNECTION_MISSING = Code(
     "agent.connection_missing",
     "FAILED_PRECONDITION",
     "A process names a connection that its environment does not bind.",
-    "Set it and deploy again: dative env set-connection ENV NAME",
+    "Set it and deploy again: dative env set ENV NAME.connector=CONNECTOR",
 )
 CONNECTOR_MISMATCH = Code(
     "agent.connector_mismatch",

@@ -27,7 +27,7 @@ UNAVAILABLE = Code(
     "connector.unavailable",
     "UNAVAILABLE",
     "The system could not be reached, or said that it is not able to answer now.",
-    "Try the connection: dative connection test NAME.",
+    "Try the connection: dative atom test NAME.",
 )
 CONFLICT = Code(
     "connector.conflict",
@@ -51,7 +51,7 @@ LOGIN_FAILED = Code(
     "connector.login_failed",
     "UNAUTHENTICATED",
     "The system refused the connection's credentials.",
-    "Set the secret again: dative secret set NAME, then deploy.",
+    "Set the secret again: dative env secret set NAME, then deploy.",
 )
 DENIED = Code(
     "connector.denied",

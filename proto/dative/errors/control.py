@@ -49,7 +49,7 @@ LOOKS_SECRET = Code(
     "environment.looks_secret",
     "INVALID_ARGUMENT",
     "A connection's setting looks like a secret; settings are stored and shown in the clear.",
-    "Set it with: dative secret set NAME, and refer to it as sealed:NAME, env:NAME or file:/path.",
+    "Set it with: dative env secret set NAME, and refer to it as sealed:NAME, env:NAME or file:/path.",
 )
 
 JOIN_TOKEN_INVALID = Code(

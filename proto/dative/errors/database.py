@@ -6,7 +6,7 @@ LOGIN_FAILED = Code(
     "database.login_failed",
     "UNAUTHENTICATED",
     "The server refused the role or its password, or has no such database.",
-    "Set the secret again: dative secret set NAME, and look at the connection's url.",
+    "Set the secret again: dative env secret set NAME, and look at the connection's url.",
 )
 URL_INVALID = Code(
     "database.url_invalid",

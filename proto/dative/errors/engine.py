@@ -20,7 +20,7 @@ BINDING_MISSING = Code(
     "engine.binding_missing",
     "FAILED_PRECONDITION",
     "The process uses a connection that this environment does not bind.",
-    "Bind it and deploy again: dative env connection set NAME.",
+    "Bind it and deploy again: dative env set ENV NAME.connector=CONNECTOR.",
 )
 PARAMETER_INVALID = Code(
     "engine.parameter_invalid",

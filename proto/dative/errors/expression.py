@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dative.errors.base import Code
 
-_FUNCTIONS = "The functions are listed in the process language's reference: `dative process reference`."
+_FUNCTIONS = "The functions are listed in the process language's reference, proto/dative/process/REFERENCE.md."
 
 
 def _code(name: str, means: str, next_step: str) -> Code:

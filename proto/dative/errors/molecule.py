@@ -12,7 +12,7 @@ COORDINATION_UNAVAILABLE = Code(
     "molecule.coordination_unavailable",
     "UNAVAILABLE",
     "etcd does not answer, or has no leader. Running work stops within its lease and starts again by itself.",
-    "Look at etcd: dative-atom molecule show; a quorum of its members must be up.",
+    "Look at etcd: dative molecule show NAME; a quorum of its members must be up.",
 )
 COORDINATION_REFUSED = Code(
     "molecule.coordination_refused",
@@ -54,13 +54,13 @@ WRONG_CLUSTER = Code(
     "molecule.wrong_cluster",
     "FAILED_PRECONDITION",
     "The journal of this molecule belongs to another etcd cluster than the one this atom talks to.",
-    "Check the molecule's etcd endpoints; if etcd was set up anew on purpose: dative-atom molecule adopt.",
+    "Check the molecule's etcd endpoints: dative molecule show NAME.",
 )
 COORDINATION_INVALID = Code(
     "molecule.coordination_invalid",
     "INVALID_ARGUMENT",
     "etcd does not take such a request: too large, too many operations, or its version does not know it.",
-    "Look at etcd's version and limits: dative-atom molecule show; report it if they are in order.",
+    "Look at etcd's version and limits: dative molecule show NAME; report it if they are in order.",
 )
 ETCD_TOO_OLD = Code(
     "molecule.etcd_too_old",
@@ -114,7 +114,7 @@ CLONED = Code(
     "molecule.cloned",
     "FAILED_PRECONDITION",
     "Two running atoms have one identity: a disk was copied. Neither of them takes work.",
-    "Stop one of them, delete its data directory and join it anew; then: dative-atom molecule release",
+    "Stop one of them, delete its data directory, and let it join anew as another atom: dative atom invite.",
 )
 ATTEMPTS_EXHAUSTED = Code(
     "molecule.attempts_exhausted",
@@ -126,5 +126,5 @@ NOT_A_MEMBER = Code(
     "molecule.not_a_member",
     "UNAVAILABLE",
     "This atom is not a working member of its molecule at this moment.",
-    "Nothing to do: it joins again by itself; dative-atom molecule show says what it waits for.",
+    "Nothing to do: it joins again by itself; dative molecule show NAME tells who is there.",
 )

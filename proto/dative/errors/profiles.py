@@ -20,7 +20,7 @@ TOO_SLOW = Code(
     "profile.too_slow",
     "DEADLINE_EXCEEDED",
     "The atom gave up looking at the steps' systems because it took too long.",
-    "Look which one does not answer: dative env test-connection, or dative-atom doctor on the atom's host.",
+    "Look which one does not answer: dative atom test NAME, or dative-atom doctor on the atom's host.",
 )
 UNVERIFIED = Code(
     "profile.sql_unverified",
@@ -44,7 +44,7 @@ UNKNOWN_TYPE = Code(
     "profile.unknown_type",
     "FAILED_PRECONDITION",
     "An atom named a type of a field that this program does not know.",
-    "Use the version of dative that the atoms have.",
+    "Use the version of this program that the atoms have.",
 )
 TOO_LARGE = Code(
     "profile.too_large",

@@ -44,7 +44,7 @@ KEY_UNREADABLE = Code(
     "salesforce.key_unreadable",
     "INVALID_ARGUMENT",
     "The secret private_key is not an RSA private key in PEM form without a passphrase.",
-    "Set it from the file: dative secret set NAME --from-file key.pem",
+    "Set it from the file: dative env secret set NAME --from-file key.pem",
 )
 USER_INACTIVE = Code(
     "salesforce.user_inactive",

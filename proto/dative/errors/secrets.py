@@ -11,7 +11,7 @@ MALFORMED = Code(
     "secrets.malformed",
     "INVALID_ARGUMENT",
     "The sealed set or recipient list is not what its type promises.",
-    "Set the secrets again: `dative secret set`.",
+    "Set the secrets again: `dative env secret set`.",
 )
 CANNOT_OPEN = Code(
     "secrets.cannot_open",
@@ -53,7 +53,7 @@ NOT_FOUND = Code(
     "secrets.not_found",
     "NOT_FOUND",
     "The reference names a secret that is not there.",
-    "Set it: `dative secret set`, or provide the variable or file on the atom.",
+    "Set it: `dative env secret set`, or provide the variable or file on the atom.",
 )
 TOO_LARGE = Code(
     "secrets.too_large",

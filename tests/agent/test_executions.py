@@ -274,3 +274,18 @@ def test_the_agent_loads_neither_engine_nor_its_libraries():
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+async def test_an_end_that_the_agent_writes_carries_the_token_and_is_refused_when_another_member_has_a_higher_one(
+    joined, controller, tools
+):
+    async with joined.running() as agent:
+        await controller.deploy({"a": tools.process_json("a")})
+        execution = agent.executions._new("a", "manual", "01", agent.clock.now())
+        agent.journal.plan(execution)
+        agent.journal.begin(execution.execution_id, agent.clock.now(), fencing_token=7)
+        with pytest.raises(DativeError) as refused:
+            await agent.running.finish(execution, ExecutionState.CANCELLED, None, 6)
+        assert refused.value.code.name == "molecule.fenced"
+        await agent.running.finish(execution, ExecutionState.CANCELLED, None, 7)
+        assert agent.journal.execution(execution.execution_id).state is ExecutionState.CANCELLED

@@ -137,7 +137,7 @@ class Running:
         try:
             prepared = await asyncio.to_thread(self._bundles.prepare, execution.manifest_digest, execution.process)
         except DativeError as refused:
-            await self._refused(execution, refused)
+            await self._refused(execution, refused, running.fencing_token)
             return
         backoff, crashes = Backoff(0.5, 10.0), 0
         while crashes < self._settings.crashes_max:
@@ -166,7 +166,7 @@ class Running:
             if known is not None and known.state.final:
                 return
             if running.handle.cancelled.is_set():
-                await self.finish(execution, ExecutionState.CANCELLED, None)
+                await self.finish(execution, ExecutionState.CANCELLED, None, running.fencing_token)
                 return
             log.warning(
                 "execution.interrupted", execution_id=execution.execution_id, crashes=crashes, code=error.code.name
@@ -175,7 +175,7 @@ class Running:
                 break
             if crashes < self._settings.crashes_max:
                 await either(self._clock, running.handle.cancelled, backoff.next_s())
-        await self._fail(execution, error)
+        await self._fail(execution, error, running.fencing_token)
 
     def request(self, execution: Execution, prepared: Prepared, fencing_token: int = 0) -> RunExecution:
         """What a worker is given to run it."""
@@ -231,21 +231,28 @@ class Running:
         if known is not None and known.state is ExecutionState.RUNNING:
             await self._reporter.execution(replace(known, counts=counts))
 
-    async def _refused(self, execution: Execution, error: DativeError) -> None:
+    async def _refused(self, execution: Execution, error: DativeError, fencing_token: int) -> None:
         """It could not even start; other processes run on."""
         if error.code in BLOB_CODES:
             self._settings.damaged(execution.process, error)
             fields = {"process": execution.process, "execution_id": execution.execution_id}
             await self._reporter.event("bundle.refused", error, fields)
-        await self._fail(execution, error)
+        await self._fail(execution, error, fencing_token)
 
-    async def _fail(self, execution: Execution, error: DativeError) -> None:
-        await self.finish(execution, ExecutionState.FAILED, error)
+    async def _fail(self, execution: Execution, error: DativeError, fencing_token: int) -> None:
+        await self.finish(execution, ExecutionState.FAILED, error, fencing_token)
 
-    async def finish(self, execution: Execution, state: ExecutionState, error: DativeError | None) -> None:
-        """Write the end of an execution that no worker could write. A failed one always leaves a trace."""
+    async def finish(
+        self, execution: Execution, state: ExecutionState, error: DativeError | None, fencing_token: int = 0
+    ) -> None:
+        """Write the end of an execution that no worker could write. A failed one always leaves a trace.
+
+        Errors: molecule.fenced, somebody with a higher token has it (Invariant 4).
+        """
         failure = failure_of(error) if error else None
-        done = await self._books.run(self._journal.finish, execution.execution_id, state, self._clock.now(), failure)
+        done = await self._books.run(
+            self._journal.finish, execution.execution_id, state, self._clock.now(), failure, fencing_token
+        )
         trace_id = done.trace_id or trace_of(execution.execution_id)
         if error is not None:
             trace_id = await self._reporter.span(

@@ -19,11 +19,11 @@ from dative.bundle.blobs import BlobStore
 from dative.errors import DativeError
 from dative.errors.agent import DISK_FULL
 from dative.errors.molecules import QUARANTINED
-from dative.rpc import status_of
 from dative.v1 import agent_pb2, agent_pb2_grpc
 from dative.waiting import SystemWaitingClock, WaitingClock
 
 from dative_atom.agent import identity as identities
+from dative_atom.agent import standing
 from dative_atom.agent.apply import Applier, Hooks
 from dative_atom.agent.asking import Asking
 from dative_atom.agent.books import Books
@@ -32,12 +32,11 @@ from dative_atom.agent.commands import CommandLog, Commands
 from dative_atom.agent.config import Config
 from dative_atom.agent.connection import Connection, atom_service
 from dative_atom.agent.content import ScheduleTrigger
-from dative_atom.agent.enrol import description
 from dative_atom.agent.executions import Executions
 from dative_atom.agent.fetch import Fetcher
-from dative_atom.agent.health import Health, rss_bytes
+from dative_atom.agent.health import Health
 from dative_atom.agent.letters import LetterCommands
-from dative_atom.agent.link import PROTOCOL, Link, LinkHooks
+from dative_atom.agent.link import Link, LinkHooks
 from dative_atom.agent.local import LocalServer
 from dative_atom.agent.lock import AgentLock
 from dative_atom.agent.log import log
@@ -75,7 +74,7 @@ class Agent:
         worker_command: Sequence[str],
         blobs: BlobStore,
     ) -> None:
-        self._config, self._directory, self._lock, self.clock = config, directory, lock, clock
+        self.config, self._directory, self._lock, self.clock = config, directory, lock, clock
         self.identity = identities.read_identity(directory)
         seal_key = identities.read_seal_key(directory)
         self.fingerprint = seal_key.fingerprint
@@ -130,8 +129,8 @@ class Agent:
             Asking(self.books, seal_key, clock, self.identity.environment_id, lambda: self.bundles.vault()[0]),
         )
         hooks = LinkHooks(
-            self._hello,
-            self._heartbeat,
+            lambda: standing.hello(self),
+            lambda: standing.heartbeat(self, self._spooled),
             self.applier.offer,
             self._commanded,
             self._connected,
@@ -177,7 +176,7 @@ class Agent:
             raise
 
     def _worker_settings(self, command: Sequence[str]) -> WorkerSettings:
-        config = self._config
+        config = self.config
         return WorkerSettings(
             slots=config.slots,
             warm=config.warm,
@@ -189,7 +188,7 @@ class Agent:
         )
 
     def _running_settings(self) -> RunningSettings:
-        config = self._config
+        config = self.config
         return RunningSettings(
             journal=str(self._directory.journal),
             crashes_max=config.crashes_max,
@@ -262,7 +261,7 @@ class Agent:
     async def _leave(self) -> None:
         """Drain and say goodbye. Not persistent: the next start takes work again."""
         self.executions.drain()
-        if not await self.running.wait_idle(self._config.drain_timeout_s):
+        if not await self.running.wait_idle(self.config.drain_timeout_s):
             log.warning("agent.drain_forced", running=self.executions.running)
         if self.link.connected.is_set():
             self.reporter.written.set()
@@ -315,32 +314,6 @@ class Agent:
     def _acknowledge(self, ack: agent_pb2.DesiredStateAck) -> None:
         self.link.acknowledge(ack)
 
-    def _hello(self) -> agent_pb2.Hello:
-        hello = agent_pb2.Hello(
-            protocol_min=PROTOCOL,
-            protocol_max=PROTOCOL,
-            description=description(self._config.labels),
-            observed=self.bundles.observed(),
-            phase=self.applier.phase,
-            trust_version=self.bundles.trust.version,
-            revocation_version=self.bundles.accepted.revocation_version,
-            draining=self.executions.draining,
-            slots=self._config.slots,
-        )
-        if self.applier.error is not None:
-            hello.status.CopyFrom(status_of(self.applier.error))
-        return self.molecule.introduce(hello)
-
-    def _heartbeat(self) -> agent_pb2.Heartbeat:
-        return agent_pb2.Heartbeat(
-            healthy=self.health.healthy,
-            running_executions=self.executions.running,
-            spooled_records=self._spooled[0],
-            spooled_bytes=self._spooled[1],
-            draining=self.executions.draining,
-            rss_bytes=rss_bytes(),
-        )
-
     def _connected(self) -> None:
         self.applier.linked()
         self.renewal.wake.set()
@@ -382,7 +355,7 @@ class Agent:
 
     def _look_at_disk(self) -> None:
         free_mb = shutil.disk_usage(self._directory.root).free >> 20
-        least_mb = self._config.disk_free_min_mb
+        least_mb = self.config.disk_free_min_mb
         low = DativeError(f"{free_mb} MB free of the {least_mb} MB that should be", code=DISK_FULL)
         self.health.set("disk", low if free_mb < least_mb else None)
 
@@ -408,45 +381,4 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """What `dative-atom status -o json` prints; a contract."""
-        identity, active, now = self.identity, self.bundles.active, self.clock.now()
-        return {
-            "apiVersion": "dative-atom/v1",
-            "running": True,
-            "pid": os.getpid(),
-            "version": __version__,
-            "atom": identity.name,
-            "atom_id": identity.atom_id,
-            "environment": identity.environment,
-            "molecule": identity.molecule_id,
-            "molecule_settings": self.molecule.shown(),
-            "controller": self.connection.address,
-            "connected": self.link.connected.is_set(),
-            "clock_skew_s": self.link.skew_s,
-            "certificate_expires_at": self.connection.certificate.not_after.isoformat(),
-            "seal_key_fingerprint": self.fingerprint,
-            "generation": active.manifest.generation if active else 0,
-            "manifest_digest": active.manifest.digest if active else "",
-            "processes": sorted([*active.processes, *active.broken]) if active else [],
-            "draining": self.executions.draining,
-            "running_executions": self.executions.running,
-            "waiting_executions": self.executions.waiting,
-            "spooled_records": self._spooled[0],
-            "spooled_bytes": self._spooled[1],
-            "rss_bytes": rss_bytes(),
-            "workers": len(self.runner.pids),
-            "next": [
-                {"process": process, "at": at.isoformat(), "in_s": round((at - now).total_seconds())}
-                for process, at in self.scheduler.upcoming()[:10]
-            ],
-            "components": [
-                {
-                    "path": part.path,
-                    "healthy": part.error is None,
-                    "code": part.error.code.name if part.error else "",
-                    "message": part.error.message if part.error else "",
-                    "next": part.error.next if part.error else "",
-                    "changed_at": part.changed_at.isoformat(),
-                }
-                for part in self.health.parts()
-            ],
-        }
+        return standing.status(self, self._spooled)
